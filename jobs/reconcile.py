@@ -1,0 +1,40 @@
+"""Reconcile: put right what was lost between the parts."""
+
+import logging
+
+from schemas.settings import Settings
+from storage import queue
+from storage.database import Database
+from storage.queue import Swept
+
+_log = logging.getLogger(__name__)
+
+
+def sweep(database: Database, settings: Settings) -> Swept | None:
+    """Queue again what was published but never claimed and what a dead worker held; settle its calls as unknown.
+
+    Returns:
+        The counts, or None where another process is sweeping.
+    """
+    with database.system() as connection:
+        if not queue.try_lock(connection, queue.SWEEP_LOCK):
+            return None
+        swept = queue.sweep(
+            connection, published_seconds=settings.published_seconds, orphan_seconds=settings.job_seconds
+        )
+    if swept.republished or swept.recovered or swept.unknown_attempts:
+        _log.info(
+            "swept: %d messages lost, %d jobs of dead workers, %d calls unknown",
+            swept.republished, swept.recovered, swept.unknown_attempts,
+        )  # fmt: skip
+    return swept
+
+
+def make_partitions(database: Database, months_ahead: int = 3) -> int:
+    """Make the partitions of the coming months; returns how many were made."""
+    with database.system() as connection:
+        return int(
+            connection.exec_driver_sql(
+                "SELECT assay_make_partitions(%(months)s)", {"months": months_ahead}
+            ).scalar_one()
+        )

@@ -1,0 +1,1 @@
+"""Contracts: the words that every other part speaks. Pure: no I/O, no clock, no environment but :mod:`schemas.settings`."""

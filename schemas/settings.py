@@ -1,0 +1,90 @@
+"""Settings, read once from the environment at the start of a process and handed down from there.
+
+Every figure has its unit in its name. Names without a prefix are the outside contract (DATABASE_URL ...); the rest
+start with ``ASSAY_``.
+"""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROVIDER_URL = "https://api.anthropic.com"
+"""Where the real model API answers when ANTHROPIC_BASE_URL is unset and a key is set."""
+
+
+def _outside(name: str) -> AliasChoices:
+    """An environment variable of the outside contract, known by this name alone."""
+    return AliasChoices(name)
+
+
+class Settings(BaseSettings):
+    """All that may differ between two installations.
+
+    Raises:
+        pydantic.ValidationError: a variable does not parse; the command line turns this into one sentence.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True, populate_by_name=True)
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".assay")
+    database_url: str | None = Field(default=None, validation_alias=_outside("DATABASE_URL"))
+    database_admin_url: str | None = Field(default=None, validation_alias=_outside("DATABASE_ADMIN_URL"))
+    redis_url: str | None = Field(default=None, validation_alias=_outside("REDIS_URL"))
+    broker_url: str | None = Field(default=None, validation_alias=_outside("BROKER_URL"))
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias=_outside("ANTHROPIC_API_KEY"))
+    anthropic_base_url: str | None = Field(default=None, validation_alias=_outside("ANTHROPIC_BASE_URL"))
+
+    # Models by role. Only settings name model ids; a tier whose model equals the one below adds nothing and is skipped.
+    model_small: str = "claude-haiku-5-5"
+    model_standard: str = "claude-sonnet-5-5"
+    model_deep: str = "claude-opus-5-5"
+
+    # Workers
+    worker_processes: int = Field(default=2, ge=1, le=64)
+    worker_slots: int = Field(default=50, ge=1, le=200, description="jobs that one process runs at a time")
+    calls_per_client: int = Field(default=25, ge=1, le=100, description="a larger shared pool costs CPU (httpcore)")
+    native_submit: bool = Field(default=True, description="accept documents in Celery messages (send_task)")
+
+    # Time, in seconds
+    lease_seconds: float = Field(default=30, ge=1)
+    heartbeat_seconds: float = Field(default=10, ge=0.2)
+    sweep_seconds: float = Field(default=5, ge=0.2)
+    published_seconds: float = Field(default=20, ge=0.5, description="a published job not claimed by then is re-rung")
+    call_seconds: float = Field(default=120, ge=0.1, description="one model call, first byte to last")
+    job_seconds: float = Field(default=600, ge=1, description="one run of a job, all its calls together")
+    review_lease_seconds: float = Field(default=900, ge=1)
+    stop_seconds: float = Field(default=10, ge=0.1, description="what a stopping worker gives its running jobs")
+
+    # Tries
+    max_tries: int = Field(default=3, ge=1, description="runs of one job that ended in a failure worth trying again")
+    max_waits: int = Field(default=20, ge=0, description="times a job may be put back for rate limits and outages")
+    wait_seconds: float = Field(
+        default=2, ge=0, description="first wait after an outage; doubles up to wait_max_seconds"
+    )
+    wait_max_seconds: float = Field(default=60, ge=0)
+    transport_tries: int = Field(default=2, ge=1, description="calls within one run for one transport error")
+    transport_wait_seconds: float = Field(default=0.5, ge=0)
+    transport_wait_max_seconds: float = Field(default=2, ge=0, description="longer waits put the job back instead")
+
+    @field_validator(
+        "database_url", "database_admin_url", "redis_url", "broker_url", "anthropic_base_url", mode="before"
+    )
+    @classmethod
+    def _blank_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("anthropic_api_key", mode="before")
+    @classmethod
+    def _blank_key_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @property
+    def broker(self) -> str | None:
+        """Where Celery's messages go: BROKER_URL, else REDIS_URL."""
+        return self.broker_url or self.redis_url
+
+    @property
+    def tiers(self) -> dict[str, str]:
+        """Model id by tier, cheapest first."""
+        return {"small": self.model_small, "standard": self.model_standard, "deep": self.model_deep}

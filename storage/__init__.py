@@ -1,0 +1,1 @@
+"""PostgreSQL: tables, tenant-scoped sessions, one module per aggregate, migrations."""

@@ -1,0 +1,85 @@
+"""Connections and transactions. Every transaction is one tenant's, or the system's; there is no third kind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+
+SYSTEM_ROLE = "assay_system"
+"""The role that dispatch, sweep and operators' figures take on: all tenants, but no column that holds content."""
+
+_BEGIN_TENANT = "SELECT set_config('assay.tenant', %(tenant)s, true)"
+_BEGIN_SYSTEM = f"SET LOCAL ROLE {SYSTEM_ROLE}"
+
+
+class Database:
+    """A pool of connections as the application role.
+
+    Args:
+        url: libpq URL (``postgresql://...``) of the application role.
+        pool_size: connections kept; twice as many may be open for a moment.
+        statement_seconds: the server ends a statement that takes longer.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5, statement_seconds: float = 60) -> None:
+        self.engine: Engine = create_engine(
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=30,
+            hide_parameters=True,  # an error's text must not repeat documents into a log
+            connect_args={
+                "connect_timeout": 5,
+                "application_name": "assay",
+                "options": f"-c statement_timeout={int(statement_seconds * 1000)} -c timezone=UTC",
+            },
+        )
+
+    @contextmanager
+    def tenant(self, tenant_id: str) -> Iterator[Connection]:
+        """One transaction that sees and writes this tenant's rows only."""
+        with self._transaction(_BEGIN_TENANT, {"tenant": tenant_id}) as connection:
+            yield connection
+
+    @contextmanager
+    def system(self) -> Iterator[Connection]:
+        """One transaction across tenants, limited to the columns that the system role may see."""
+        with self._transaction(_BEGIN_SYSTEM, None) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _transaction(self, opening: str, parameters: dict[str, str] | None) -> Iterator[Connection]:
+        connection = self._opened(opening, parameters)
+        try:
+            yield connection
+            connection.commit()
+        finally:
+            # close() rolls back what was not committed.
+            connection.close()
+
+    def _opened(self, opening: str, parameters: dict[str, str] | None) -> Connection:
+        """A connection in a transaction. A pooled connection may have died while idle: then a fresh one is taken,
+        which is safe here because nothing has been written yet."""
+        connection = self.engine.connect()
+        try:
+            connection.exec_driver_sql(opening, parameters)
+        except DBAPIError as error:
+            connection.close()
+            if not error.connection_invalidated:
+                raise
+            connection = self.engine.connect()
+            connection.exec_driver_sql(opening, parameters)
+        return connection
+
+
+def sqlalchemy_url(url: str) -> str:
+    """A libpq URL as SQLAlchemy names it, with psycopg 3 as the driver."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url

@@ -1,0 +1,86 @@
+"""Two threads per worker process: one renews leases and reports the process, one keeps the window filled."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobs.dispatch import Publisher, dispatch
+from jobs.execute import Workplace
+from storage import workers
+from workers.slots import Slots
+
+POLL_SECONDS = 0.5
+"""A dispatch round comes at least this often; finished jobs ask for one at once."""
+PAUSE_SECONDS = 0.02
+"""Rounds asked for within this time are one round."""
+
+_log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """The background threads of a worker process."""
+
+    def __init__(self, place: Workplace, slots: Slots, publisher: Publisher) -> None:
+        self._place = place
+        self._slots = slots
+        self._publisher = publisher
+        self._stopping = threading.Event()
+        self._wanted = threading.Event()
+        self._threads = [
+            threading.Thread(
+                target=self._every, args=(self._heartbeat, self._beat_pause), name="heartbeat", daemon=True
+            ),
+            threading.Thread(
+                target=self._every, args=(self._dispatch, self._dispatch_pause), name="dispatch", daemon=True
+            ),
+        ]
+
+    def start(self) -> None:
+        """Start both threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def want_dispatch(self) -> None:
+        """Ask for a dispatch round: there is room again."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """End both threads and wait for them."""
+        self._stopping.set()
+        self._wanted.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+
+    def _every(self, step: Callable[[], None], pause: Callable[[], None]) -> None:
+        while not self._stopping.is_set():
+            try:
+                step()
+            except SQLAlchemyError as error:
+                # The database is away: leases run out if it stays so, and the sweeper sees to them. Keep trying.
+                _log.warning(
+                    "%s: the database did not answer (%s)", threading.current_thread().name, type(error).__name__
+                )
+            pause()
+
+    def _heartbeat(self) -> None:
+        held = self._place.held
+        held.renew(self._place.database, self._place.settings.lease_seconds)
+        with self._place.database.system() as connection:
+            workers.seen(
+                connection, self._place.worker_id, self._place.actor,
+                slots=self._slots.count, busy=self._slots.busy, claims=held.claims,
+            )  # fmt: skip
+
+    def _beat_pause(self) -> None:
+        self._stopping.wait(self._place.settings.heartbeat_seconds)
+
+    def _dispatch(self) -> None:
+        self._wanted.clear()
+        dispatch(self._place.database, self._publisher)
+
+    def _dispatch_pause(self) -> None:
+        self._wanted.wait(POLL_SECONDS)
+        self._stopping.wait(PAUSE_SECONDS)
