@@ -21,7 +21,7 @@ from collections import defaultdict
 from fallbacks.keywords import find
 from fallbacks.likeness import Profiles, profiles
 from fallbacks.sentences import Sentence, sentences
-from fallbacks.words import words
+from fallbacks.words import is_quotable, words
 from schemas.classify import Classification, ClassifyRequest, Label
 
 LIKENESS_FLOOR = 0.25
@@ -80,14 +80,11 @@ def _by_keywords(request: ClassifyRequest) -> tuple[Scores, dict[int, tuple[int,
     phrases = [(i, phrase) for i, label in enumerate(request.labels) for phrase in label.keywords]
     if not phrases:
         return {}, {}
-    first: dict[int, tuple[int, int]] = {}
-    for hit in find(request.text, [phrase for _, phrase in phrases]):
-        if hit.phrase not in first or hit.start < first[hit.phrase][0]:
-            first[hit.phrase] = (hit.start, hit.end)
     scores: Scores = defaultdict(float)
     places: dict[int, tuple[int, int]] = {}
-    for number, place in sorted(first.items()):
-        label, phrase = phrases[number]
+    for hit in find(request.text, [phrase for _, phrase in phrases]):
+        label, phrase = phrases[hit.phrase]
+        place = (hit.start, hit.end)
         scores[label] += len(phrase.split())
         if label not in places or place[1] - place[0] > places[label][1] - places[label][0]:
             places[label] = place
@@ -168,14 +165,16 @@ def _most_alike_sentence(text: str, known: Profiles, label: int) -> Sentence | N
 def _answer(request: ClassifyRequest, chosen: list[int], places: dict[int, tuple[int, int]]) -> Classification | None:
     if not chosen:
         return None
-    start, end = places[chosen[0]]
+    start, end = _around(request.text, *places[chosen[0]])
+    if end - start > EVIDENCE_CHARS or not is_quotable(request.text, start, end):
+        return None
     return Classification(
         labels=[request.labels[index].name for index in chosen],
-        evidence=_around(request.text, start, end)[:EVIDENCE_CHARS],
+        evidence=request.text[start:end],
     )
 
 
-def _around(text: str, start: int, end: int) -> str:
+def _around(text: str, start: int, end: int) -> tuple[int, int]:
     """The sentence around a place, or the place itself where sentence ends cut through it.
 
     Sentences are looked for near the place only, so that a long text costs nothing.
@@ -184,5 +183,5 @@ def _around(text: str, start: int, end: int) -> str:
     left = max(0, start - reach)
     for piece in sentences(text[left : end + reach]):
         if left + piece.start <= start and end <= left + piece.end:
-            return piece.text
-    return text[start:end]
+            return left + piece.start, left + piece.end
+    return start, end

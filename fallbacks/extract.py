@@ -9,6 +9,7 @@ from typing import Any
 
 from fallbacks.field_kinds import kind_of, label_names
 from fallbacks.field_values import Document, Value, values_of
+from fallbacks.words import is_quotable
 from schemas.extract import Extraction, ExtractRequest
 from schemas.extraction import CompiledSchema, Leaf
 
@@ -39,7 +40,8 @@ def _fill(fields: dict[str, Any], leaf: Leaf, document: Document) -> None:
     *parents, name = leaf.path.removesuffix("[]").split(".")
     if any(parent.endswith("[]") for parent in parents) or name.endswith("[]"):
         return
-    found = [_wrapped(document, value) for value in values_of(document, leaf, kind_of(leaf), label_names(leaf))]
+    values = values_of(document, leaf, kind_of(leaf), label_names(leaf))
+    found = [wrapped for value in values if (wrapped := _wrapped(document, value)) is not None]
     if not found:
         return
     target = fields
@@ -48,16 +50,20 @@ def _fill(fields: dict[str, Any], leaf: Leaf, document: Document) -> None:
     target[name] = _distinct(found) if many else found[0]
 
 
-def _wrapped(document: Document, value: Value) -> dict[str, Any]:
-    quote = document.layout.quote(value.place)
-    if len(quote) > MAX_QUOTE_CHARS:
-        quote = document.text[value.place.start : value.place.end][:MAX_QUOTE_CHARS]
+def _wrapped(document: Document, value: Value) -> dict[str, Any] | None:
+    """The leaf with its quote; None where the words prove nothing, or the bounds of what is read cut through them."""
+    place = document.layout.quote(value.place)
+    quote = document.text[place.start : place.end]
+    if len(quote) > MAX_QUOTE_CHARS or not is_quotable(document.text, place.start, place.end):
+        return None
     return {"value": value.value, "quote": quote}
 
 
 def _distinct(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    first = {repr(leaf["value"]): leaf for leaf in reversed(found)}
-    return list(reversed(first.values()))[:MAX_ROWS]
+    first: dict[str, dict[str, Any]] = {}
+    for leaf in found:
+        first.setdefault(repr(leaf["value"]), leaf)
+    return list(first.values())[:MAX_ROWS]
 
 
 def _without_violations(compiled: CompiledSchema, fields: dict[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,8 @@ def values_of(document: Document, leaf: Leaf, kind: Kind, labels: list[list[str]
             yield from _dates(document, leaf, kind, labels)
         case Kind.CHOICE:
             yield from _choice(document, leaf, labels)
+        case Kind.ISSUER:
+            yield from _issuer(document, labels)
         case Kind.LABELLED:
             yield from _labelled(document, leaf, labels)
         case Kind.NONE:
@@ -99,9 +101,15 @@ def _codes(document: Document, kind: Kind) -> Iterable[Code]:
         return document.phones
     if kind is Kind.INVOICE_NUMBER:
         return filter(None, [find_invoice_number(layout)])
-    if kind is Kind.ISSUER:
-        return filter(None, [find_issuer(layout)])
     return _FINDERS[kind](layout)
+
+
+def _issuer(document: Document, labels: list[list[str]]) -> Iterator[Value]:
+    """The name beside the field's own label, else by the rules for sellers."""
+    labelled = find_labelled(document.layout, labels, code=False)
+    for code in (*labelled, *filter(None, [find_issuer(document.layout)])):
+        if any(char.isalpha() for char in code.value):
+            yield Value(code.value, code.place)
 
 
 def _amount(document: Document, leaf: Leaf, kind: Kind) -> Iterator[Value]:
@@ -151,8 +159,8 @@ def _choice(document: Document, leaf: Leaf, labels: list[list[str]]) -> Iterator
     for code in find_labelled(document.layout, labels, code=False):
         for hit in find(code.value, options):
             yield Value(options[hit.phrase], Place(code.place.start + hit.start, code.place.start + hit.end))
-    hits = sorted(find(document.text, options), key=lambda hit: (hit.start, -hit.end))
-    if hits and len({hit.phrase for hit in hits}) == 1:
+    hits = find(document.text, options)
+    if len(hits) == 1:
         yield Value(options[hits[0].phrase], Place(hits[0].start, hits[0].end))
 
 

@@ -11,6 +11,9 @@ from decimal import Decimal
 
 from fallbacks.layout import Layout, Place, cells
 
+MAX_AMOUNTS = 1_000
+"""Of more, the first and last halves of this are looked at: bills carry their sums at the top or at the end."""
+
 _SYMBOLS = {
     "€": "EUR", "£": "GBP", "₹": "INR", "₽": "RUB", "₩": "KRW", "₪": "ILS", "₺": "TRY", "₴": "UAH", "฿": "THB",
     "₫": "VND", "₱": "PHP", "₦": "NGN", "zł": "PLN", "kč": "CZK", "rm": "MYR", "rs": "INR", "rs.": "INR", "r$": "BRL",
@@ -89,13 +92,25 @@ class Amount:
 def find_amounts(layout: Layout) -> list[Amount]:
     """All amounts in the order of the text; currencies that several countries write alike are settled document-wide."""
     codes = {word.upper() for line in layout.lines for word in re.findall(rf"\b(?:{_CODES})\b", line.text)}
-    return [_settled(layout, amount, codes) for line in layout.lines for amount in _in_line(line.start, line.text)]
+    found = [amount for line in layout.lines for amount in _in_line(line.start, line.text)]
+    if len(found) > MAX_AMOUNTS:
+        found = [*found[: MAX_AMOUNTS // 2], *found[-MAX_AMOUNTS // 2 :]]
+    return [_settled(layout, amount, codes) for amount in found]
 
 
 def choose_total(layout: Layout, amounts: list[Amount]) -> Amount | None:
-    """The last amount labelled as what is to be paid, else as a total, zero or a credit only if no other."""
-    candidates = _before_tax_summary(layout, [amount for amount in amounts if amount.value >= 0])
-    return _best(layout, [a for a in candidates if a.value], _total_rank) or _best(layout, amounts, _total_rank)
+    """The last amount labelled as what is to be paid, else as a total; zero or a credit only if there is no other.
+
+    Without any such label: the only amount, where the text holds one, with a currency, and no second.
+    """
+    sums = _before_tax_summary(layout, [amount for amount in amounts if amount.value > 0])
+    return _best(layout, sums, _total_rank) or _best(layout, amounts, _total_rank) or _only(amounts)
+
+
+def _only(amounts: list[Amount]) -> Amount | None:
+    if len({amount.value for amount in amounts}) != 1 or amounts[0].currency is None:
+        return None
+    return amounts[0]
 
 
 def choose_tax(layout: Layout, amounts: list[Amount]) -> Amount | None:
@@ -109,10 +124,10 @@ def choose_net(layout: Layout, amounts: list[Amount]) -> Amount | None:
 
 
 def choose_currency(amounts: list[Amount], total: Amount | None) -> tuple[str, Place] | None:
-    """The total's currency, else the most frequent one, and where it stands."""
-    if total is not None and total.currency and total.currency_place:
-        return total.currency, total.currency_place
-    known = [(a.currency, a.currency_place) for a in amounts if a.currency and a.currency_place]
+    """The total's currency, else the most frequent one, and an amount in it: a bare symbol proves nothing."""
+    if total is not None and total.currency:
+        return total.currency, total.place
+    known = [(amount.currency, amount.place) for amount in amounts if amount.currency]
     if not known:
         return None
     most = max(Counter(code for code, _ in known).items(), key=lambda item: item[1])[0]

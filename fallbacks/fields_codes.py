@@ -46,7 +46,9 @@ _PHONE_LABEL = re.compile(
     r"(?P<code>\+?[\d(][\d\s()./-]{5,20}\d)(?![\d:])",
     re.IGNORECASE,
 )
-_REGIONS = ("US", "GB")
+_PHONE_SHAPE = re.compile(r"(?<![\w.,/-])(?:\+|\(\d|\d)(?:[ ()./-]{0,2}\d){6,14}(?![\d:]|[.,]\d)")
+_MIN_DIGITS, _MAX_DIGITS = 7, 15
+_REGIONS = (None, "US", "GB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +131,23 @@ def find_invoice_number(layout: Layout) -> Code | None:
 
 
 def find_phones(layout: Layout) -> list[Code]:
-    """Numbers beside a telephone label, then international ones, then valid US and British ones."""
+    """Numbers beside a telephone label; without any, international ones, else valid US or British ones."""
+    labelled = [_code(line, match, "code") for line in layout.lines for match in _PHONE_LABEL.finditer(line.text)]
+    found = [code for code in labelled if _MIN_DIGITS <= sum(map(str.isdigit, code.value)) <= _MAX_DIGITS]
+    if not found:
+        shapes = [code for code in _plain(layout, _PHONE_SHAPE) if not _looks_like_date(code.value)]
+        found = next(filter(None, ([c for c in shapes if _is_phone(c.value, region)] for region in _REGIONS)), [])
+    return found[:MAX_FOUND]
+
+
+def _is_phone(written: str, region: str | None) -> bool:
+    """Whether it is a number in use there; region None asks for one with its country's code."""
     import phonenumbers
 
-    labelled = [_code(line, match, "code") for line in layout.lines for match in _PHONE_LABEL.finditer(line.text)]
-    found = [code for code in labelled if 7 <= sum(char.isdigit() for char in code.value) <= 15]
-    for region in (None, *_REGIONS):
-        if found:
-            break
-        for line in layout.lines:
-            if sum(char.isdigit() for char in line.text) < 7:
-                continue
-            for match in phonenumbers.PhoneNumberMatcher(line.text, region, phonenumbers.Leniency.VALID):
-                found.append(Code(match.raw_string, Place(line.start + match.start, line.start + match.end)))
-    return found[:MAX_FOUND]
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(written, region))
+    except phonenumbers.NumberParseException:
+        return False
 
 
 def _looks_like_date(written: str) -> bool:

@@ -11,6 +11,9 @@ from datetime import date
 
 from fallbacks.layout import Layout, Place
 
+MAX_DATES = 1_000
+"""Later ones are not looked at."""
+
 _MONTH_NAMES = (
     "jan januar january janvier januari enero gennaio styczeń stycznia janeiro jänner ene",
     "feb februar february février fevrier fév februari febrero febbraio luty lutego fevereiro",
@@ -85,7 +88,7 @@ def find_dates(layout: Layout, *, month_first: bool | None = None) -> list[Found
     for one in found:
         if not kept or one.place.start >= kept[-1].place.end:
             kept.append(one)
-    return kept
+    return kept[:MAX_DATES]
 
 
 def choose_date(layout: Layout, found: list[FoundDate], wanted: re.Pattern[str] | None) -> FoundDate | None:

@@ -6,6 +6,7 @@ unless the value is a code: then a digit in it is mark enough.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from fallbacks.fields_codes import Code
 from fallbacks.layout import Layout, Place, cells
@@ -23,7 +24,7 @@ _LEGAL_FORM = re.compile(
     r"Corp\.?|Corporation|LLC|L\.L\.C\.|Co\.,?\s*Ltd\.?|Pty\.?|S\.?A\.?S\.?|SARL|S\.A\.R\.L\.|Sarl|SASU|EURL|S\.A\.|"
     r"S\.?L\.?U?\.|S\.r\.l\.|Srl|S\.p\.A\.|SpA|B\.V\.|BV|N\.V\.|NV|Sp\.\s*z\s*o\.\s*o\.|sp\.\s*j\.|spółka\s+akcyjna|A/S|ApS|AB|"
     r"Oy|Oyj|ASA|AS|Sdn\.?\s*Bhd\.?|Bhd\.?|SDN\.?\s*BHD\.?|BHD\.?|Pvt\.?\s*Ltd\.?|Private\s+Limited|K\.K\.|"
-    r"SDN\.?\s*BND|ENTERPRISE|Enterprise|TRADING|Trading)(?![\w])|(?:有限公司|株式会社)"
+    r"SDN\.?\s*BND|LTD\.?|LIMITED|INC\.?|CORP\.?|GMBH|ENTERPRISE|Enterprise|TRADING|Trading)(?![\w])|(?:有限公司|株式会社)"
 )
 _ISSUER_LABEL = re.compile(
     r"^\s*(?:sold\s+by|seller|vendor|supplier|issued\s+by|from|verkäufer|lieferant|vendeur|fournisseur"
@@ -57,7 +58,7 @@ def beside(layout: Layout, label: re.Pattern[str], *, code: bool = False) -> Ite
     """What stands behind a label in its column, or in the next column where the label fills its own."""
     for line in layout.lines:
         columns = list(cells(line.text))
-        for (begin, end), following in zip(columns, [*columns[1:], None], strict=True):
+        for (begin, end), following in zip_longest(columns, columns[1:]):
             for match in label.finditer(line.text[begin:end]):
                 place = _value_place(line.text, begin + match.end(), end, following, code=code)
                 if place is not None:

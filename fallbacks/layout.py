@@ -71,7 +71,7 @@ class Layout:
                 return above.text.strip() if _LETTER.search(above.text) else ""
         return ""
 
-    def quote(self, place: Place) -> str:
+    def quote(self, place: Place) -> Place:
         """The verbatim words for a value, with its label where that is near on the line: so they stand there once."""
         line = self.lines[self.index_at(place.start)]
         at = place.start - line.start
@@ -79,7 +79,7 @@ class Layout:
         begin = len(before) - len(before.lstrip())
         if not _LETTER.search(before) or at - begin > MAX_QUOTED_LABEL:
             begin = at
-        return self.text[line.start + begin : place.end]
+        return Place(line.start + begin, place.end)
 
 
 def cells(line: str) -> Iterator[tuple[int, int]]:

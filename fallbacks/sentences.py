@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from sentencex import segment
 
+from fallbacks.words import is_quotable
+
 MAX_SENTENCE_CHARS = 600
 """A longer sentence (or a text without any sentence end) is cut at white space into pieces no longer than this."""
 
@@ -27,6 +29,13 @@ _SMALL_WORDS = {
     "pl": "i w nie na się do jest że z to przez oraz",
     "pt": "o os que não uma com para do da em é ao",
 }
+_TITLE = re.compile(
+    r"(?<![^\W_])(?:M|MM|Mme|Mlle|Mgr|Dr|Dra|Prof|Mr|Mrs|Ms|Sr|Sra|Srta|Sig|Dott|Dhr|Mevr|Hr|Fr|Hrn|Nr|dr|prof|ul|np)\.\s*$"
+)
+"""Abbreviations after which ``sentencex`` ends a sentence in one language or another."""
+
+_ORDINAL = re.compile(r"\s\d{1,2}\.\s*$")
+_LONGEST_OPENING = 12
 _MARKER = re.compile(r"(?:[-*+•·‣–—]|\(?\d{1,3}[.)]|\(?[a-z][.)]|#{1,6})\s+")
 _QUOTED = re.compile(r"\s*(?:>\s?)+")
 _PIPED_ROW = re.compile(r"\s*\|.*\||[\s|:=_+*#~-]+$")
@@ -65,7 +74,7 @@ def language(text: str) -> str:
 
 
 def sentences(text: str) -> list[Sentence]:
-    """All pieces that hold at least one letter or digit, in the order of the text; none overlaps another."""
+    """All pieces that can be quoted (see ``is_quotable``), in the order of the text; none overlaps another."""
     found: list[Sentence] = []
     code = language(text)
     for start, end, prose in _blocks(text):
@@ -128,11 +137,19 @@ def _continues(before: str, line: str) -> bool:
 
 
 def _split(code: str, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    at = start
+    begin = at = start
     for piece in segment(code, text[start:end]):
-        upto = at + len(piece)
-        yield from _bounded(text, at, upto)
-        at = upto
+        at += len(piece)
+        if at < end and _is_open(code, piece[-_LONGEST_OPENING:]):
+            continue
+        yield from _bounded(text, begin, at)
+        begin = at
+    yield from _bounded(text, begin, end)
+
+
+def _is_open(code: str, piece_end: str) -> bool:
+    """Whether a piece ends in what goes on: a title before a name, or a German day before its month."""
+    return _TITLE.search(piece_end) is not None or (code == "de" and _ORDINAL.search(piece_end) is not None)
 
 
 def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -141,7 +158,8 @@ def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         stop = space + 1 if space > start else start + MAX_SENTENCE_CHARS
         yield start, stop
         start = stop
-    yield start, end
+    if end > start:
+        yield start, end
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
@@ -151,6 +169,4 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
     begin = start + (marker.end() if marker else lead)
     begin += len(text[begin:end]) - len(text[begin:end].lstrip())
     upto = begin + len(text[begin:end].rstrip())
-    if not any(char.isalnum() for char in text[begin:upto]):
-        return None
-    return begin, upto
+    return (begin, upto) if is_quotable(text, begin, upto) else None

@@ -19,16 +19,18 @@ from enum import StrEnum
 from math import log, sqrt
 
 from fallbacks.sentences import Sentence, has_speakers, sentences
-from fallbacks.words import cut, word_count, words
+from fallbacks.words import cut, is_quotable, word_count, words
 from schemas.summarize import KeyPoint, SummarizeRequest, Summary
 
 DEFAULT_WORDS = 100
 """Upper bound where the producer states none."""
 
 SHARE_OF_TEXT = 3
-"""A summary takes at most one word in three of the text (but may always take :data:`SHORTEST_WORDS`)."""
+"""A summary takes at most one word in three of the text; of short ones half, and always one whole sentence that fits."""
 
 SHORTEST_WORDS = 30
+"""A summary up to this length may take half of the text."""
+
 MAX_POINTS = 5
 MAX_RANKED = 400
 MAX_SUMMARY_CHARS = 20_000
@@ -63,7 +65,7 @@ class Strategy(StrEnum):
 
 
 def summarize(request: SummarizeRequest) -> Summary | None:
-    """The summary, or None where the text holds no letter or digit.
+    """The summary, or None where nothing of the text can be quoted (punctuation, an endless number).
 
     Never more than ``request.max_words`` words (:func:`fallbacks.words.word_count`); every quote is a substring of
     ``request.text``.
@@ -74,8 +76,9 @@ def summarize(request: SummarizeRequest) -> Summary | None:
     strategy = strategy_for(request.text, found)
     candidates = _candidates(found, strategy)
     ranked = _ranked(candidates, strategy)
-    chosen = _chosen(ranked, _budget(request, found))
-    return _summary(request.text, chosen)
+    wanted = request.max_words or DEFAULT_WORDS
+    chosen = _chosen(ranked, wanted, _budget(wanted, found))
+    return _summary(request.text, chosen) if chosen else None
 
 
 def strategy_for(text: str, found: list[Sentence]) -> Strategy:
@@ -170,20 +173,22 @@ def _links(vectors: list[dict[str, float]]) -> list[dict[int, float]]:
     return links
 
 
-def _budget(request: SummarizeRequest, found: list[Sentence]) -> int:
-    wanted = request.max_words or DEFAULT_WORDS
+def _budget(wanted: int, found: list[Sentence]) -> int:
     total = sum(word_count(sentence.text) for sentence in found)
-    return min(wanted, max(SHORTEST_WORDS, total // SHARE_OF_TEXT))
+    return min(wanted, max(total // SHARE_OF_TEXT, min(SHORTEST_WORDS, total // 2)))
 
 
-def _chosen(ranked: list[Sentence], budget: int) -> list[Sentence]:
-    """The best sentences that fit together, best first; the beginning of the best one where none fits."""
+def _chosen(ranked: list[Sentence], wanted: int, budget: int) -> list[Sentence]:
+    """The best sentences that fit the budget together, best first; the first one needs to fit what is wanted only.
+
+    Where not one fits: the beginning of the best one.
+    """
     chosen: list[Sentence] = []
     bags: list[Counter[str]] = []
     left, chars_left = budget, MAX_SUMMARY_CHARS
     for sentence in ranked:
         size = word_count(sentence.text)
-        if size > left or len(sentence.text) >= chars_left:
+        if size > (left if chosen else wanted) or len(sentence.text) >= chars_left:
             continue
         bag = Counter(words(sentence.text))
         if any(_cosine(bag, other) > _ALIKE for other in bags):
@@ -191,9 +196,9 @@ def _chosen(ranked: list[Sentence], budget: int) -> list[Sentence]:
         chosen.append(sentence)
         bags.append(bag)
         left, chars_left = left - size, chars_left - len(sentence.text) - 1
-        if left == 0:
+        if left <= 0:
             break
-    return chosen or [_beginning(ranked[0], budget)]
+    return chosen or _beginning(ranked[0], wanted)
 
 
 def _cosine(one: Counter[str], other: Counter[str]) -> float:
@@ -203,18 +208,25 @@ def _cosine(one: Counter[str], other: Counter[str]) -> float:
     return shared / sqrt(sum(c * c for c in one.values()) * sum(c * c for c in other.values()))
 
 
-def _beginning(sentence: Sentence, budget: int) -> Sentence:
+def _beginning(sentence: Sentence, budget: int) -> list[Sentence]:
     piece = cut(sentence.text, budget, MAX_POINT_CHARS)
-    return Sentence(sentence.start, sentence.start + len(piece), piece, sentence.prose)
+    if not is_quotable(sentence.text, 0, len(piece)):
+        return []
+    return [Sentence(sentence.start, sentence.start + len(piece), piece, sentence.prose)]
 
 
 def _summary(text: str, chosen: list[Sentence]) -> Summary:
     in_order = sorted(chosen, key=lambda sentence: sentence.start)
     points = sorted(chosen[:MAX_POINTS], key=lambda sentence: sentence.start)
     return Summary(
-        summary=" ".join(_one_line(sentence.text) for sentence in in_order),
+        summary=_joined([_one_line(sentence.text) for sentence in in_order]),
         key_points=[KeyPoint(point=_one_line(s.text), quote=text[s.start : s.end]) for s in points],
     )
+
+
+def _joined(lines: list[str]) -> str:
+    """With spaces between them, but not behind a full stop of a script that has none."""
+    return "".join(line if line.endswith(("。", "！", "？")) else f"{line} " for line in lines).rstrip()
 
 
 def _one_line(text: str) -> str:

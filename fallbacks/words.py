@@ -39,6 +39,15 @@ def word_count(text: str) -> int:
     return sum(_weight(token) for token in text.split())
 
 
+def is_quotable(text: str, start: int, end: int) -> bool:
+    """Whether ``text[start:end]`` can be evidence: it holds a letter or digit and cuts no number in two."""
+    if not any(map(str.isalnum, text[start:end])):
+        return False
+    cut_before = start > 0 and text[start].isdigit() and text[start - 1].isdigit()
+    cut_after = end < len(text) and text[end - 1].isdigit() and text[end].isdigit()
+    return not (cut_before or cut_after)
+
+
 def _weight(token: str) -> int:
     return max(1, sum((len(run) + 1) // 2 for run in _UNSPACED_RUN.findall(token)))
 
@@ -84,9 +93,10 @@ def _room(text: str, start: int, max_words: int, max_chars: int) -> int:
 
 
 def _extends(char: str, before: str) -> bool:
-    """Whether ``char`` belongs to the visible character that ``before`` began or continues."""
+    """Whether ``char`` belongs to the visible character or the number that ``before`` began or continues."""
     return (
-        char in _EXTENDERS
+        (char.isdigit() and before.isdigit())
+        or char in _EXTENDERS
         or before == "\u200d"
         or unicodedata.combining(char) > 0
         or "\U0001f3fb" <= char <= "\U0001f3ff"

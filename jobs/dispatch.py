@@ -14,8 +14,12 @@ WINDOW_FACTOR = 2
 """The window holds this many times the running capacity: enough that no slot waits for a dispatch round."""
 IDLE_WINDOW = 100
 """The window while no worker is known yet, so that the first jobs are there when one starts."""
-MOST_IDS = 20
-"""Ids in one message at most: a message's cost is divided by them, and more would be lost together."""
+ROUND_SHARE = 4
+"""A round waits until this part of the window is free: by then one and a half times the capacity is still under way,
+and many ids go out in few messages."""
+MOST_IDS = 6
+"""Ids in one message at most. A message's cost is divided by them; but a worker process takes whole messages, and with
+long ones one process would take what another has room for."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +47,7 @@ def dispatch(database: Database, publisher: Publisher) -> int:
         slots = queue.capacity(connection)
         window = slots * WINDOW_FACTOR if slots else IDLE_WINDOW
         room = window - queue.in_window(connection)
-        taken = queue.take(connection, room) if room > 0 else []
+        taken = queue.take(connection, room) if room * ROUND_SHARE >= window else []
     return _publish(database, publisher, taken, most_ids=ids_per_message(len(taken)))
 
 

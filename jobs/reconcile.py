@@ -3,7 +3,7 @@
 import logging
 
 from schemas.settings import Settings
-from storage import queue
+from storage import queue, workers
 from storage.database import Database
 from storage.queue import Swept
 
@@ -30,11 +30,12 @@ def sweep(database: Database, settings: Settings) -> Swept | None:
     return swept
 
 
-def make_partitions(database: Database, months_ahead: int = 3) -> int:
-    """Make the partitions of the coming months; returns how many were made."""
+def keep_house(database: Database, *, months_ahead: int = 3, worker_days: int = 7) -> int:
+    """Make the partitions of the coming months and forget worker processes not seen for days.
+
+    Returns:
+        How many partitions were made.
+    """
     with database.system() as connection:
-        return int(
-            connection.exec_driver_sql(
-                "SELECT assay_make_partitions(%(months)s)", {"months": months_ahead}
-            ).scalar_one()
-        )
+        workers.forget(connection, worker_days)
+        return queue.make_partitions(connection, months_ahead)

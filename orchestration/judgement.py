@@ -42,7 +42,10 @@ def judge(task: AnyTask, request: Any, reply: Reply) -> Verdict:
 def _read(task: AnyTask, request: Any, reply: Reply) -> Verdict:
     if not reply.text.strip():
         return _violated(task, request, [Violation(path="", message="the reply is empty; send the JSON")])
-    output = task.read_reply(request, reply.text)
+    try:
+        output = task.read_reply(request, reply.text)
+    except RecursionError:  # a looping model opens brackets without end
+        return _violated(task, request, [Violation(path="", message="the reply is nested too deeply")])
     if isinstance(output, list):
         return _violated(task, request, output)
     if isinstance(output, NotApplicable):

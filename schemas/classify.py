@@ -41,7 +41,7 @@ class ClassifyRequest(Contract):
     labels: list[Label] = Field(min_length=2, max_length=MAX_LABELS)
     multi: bool = False
 
-    @field_validator("labels", mode="before")
+    @field_validator("labels", mode="before", json_schema_input_type=list[Label | str])
     @classmethod
     def _names_are_labels(cls, labels: object) -> object:
         if isinstance(labels, list):

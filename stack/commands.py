@@ -5,23 +5,24 @@ import sys
 from pathlib import Path
 
 APP = "workers"
-QUEUES = "assay,assay.control"
+QUEUES = "assay,celery,assay.control"
+"""Ids of our own jobs; what Celery producers send to Celery's default queue; housekeeping."""
 
 
-def worker_command(name: str, slots: int) -> list[str]:
-    """A worker process that runs ``slots`` jobs at a time.
+def worker_command(name: str) -> list[str]:
+    """A worker process; how many jobs it runs at a time is in its settings (ASSAY_WORKER_SLOTS).
 
     Threads, because Celery's other pools cost several times the memory or CPU per job here. Workers need not know each
     other (gossip, mingle): leases in the database keep them apart.
     """
     return [
-        "celery", "-A", APP, "worker", "--pool", "threads", "--concurrency", str(slots), "-n", f"{name}@%h",
+        "celery", "-A", APP, "worker", "--pool", "threads", "-n", f"{name}@%h",
         "-Q", QUEUES, "--without-gossip", "--without-mingle", "--loglevel", "INFO",
     ]  # fmt: skip
 
 
 def beat_command(schedule: Path) -> list[str]:
-    """The clock that rings the sweeper; ``schedule`` is where it remembers when it last did."""
+    """The clock of the housekeeping; ``schedule`` is where it remembers when it last did."""
     return ["celery", "-A", APP, "beat", "--schedule", str(schedule), "--pidfile=", "--loglevel", "INFO"]
 
 

@@ -6,7 +6,6 @@ in the child's own fresh interpreter, which then becomes the command:
 1. ``--user UID --group GID``: stop being root; ``--keep CAPABILITY`` keeps one right of root (Linux).
 2. ``--death SIGNAL --parent PID``: ask the kernel to send the signal when the parent dies, however it dies (Linux).
    This comes after the change of user, which clears it.
-3. ``--nice N``: yield to the rest of the machine.
 
 Imports nothing of the project and little of the standard library: it runs for every part.
 """
@@ -36,7 +35,6 @@ def main(arguments: list[str]) -> None:
         _prctl(PR_SET_PDEATHSIG, int(options["--death"]))
     if os.getppid() != int(options["--parent"]):
         sys.exit(GONE)
-    os.nice(int(options.get("--nice", "0")))
     os.execv(command[0], command)  # noqa: S606  that is its purpose
 
 

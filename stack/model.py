@@ -13,9 +13,6 @@ from stack.ports import LOOPBACK, free_port
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-YIELD = 5
-"""The model would take both cores of a small machine for itself: the database and the workers go first."""
-
 
 def model_part(home: Home) -> Part:
     """The local model on a free port.
@@ -38,7 +35,6 @@ def model_part(home: Home) -> Part:
         cwd=home.root,
         ready=lambda _said: answers_http(port, "/healthz"),
         stop_seconds=5,
-        nice=YIELD,
     )
 
 

@@ -35,7 +35,6 @@ class Part:
         ready_seconds: how long it may take until ``ready``; then it is killed and tried again.
         stop_signal: asks it to end in good order; after ``stop_seconds`` it is killed.
         death_signal: what the kernel sends it when the supervisor dies (Linux).
-        nice: how much it yields to others, 0 to 19.
         account: the user to run as; None = ours.
     """
 
@@ -49,14 +48,13 @@ class Part:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15
     death_signal: signal.Signals = signal.SIGKILL
-    nice: int = 0
     account: Account | None = None
     cwd: Path = Path("/")
 
 
-def launched(command: list[str], death: signal.Signals, account: Account | None = None, nice: int = 0) -> list[str]:
+def launched(command: list[str], death: signal.Signals, account: Account | None = None) -> list[str]:
     """The command behind the launcher (:mod:`stack.launch`), which ties it to the life of this process."""
-    options = ["--parent", str(os.getpid()), "--death", str(int(death)), "--nice", str(nice)]
+    options = ["--parent", str(os.getpid()), "--death", str(int(death))]
     if account is not None:
         options += ["--user", str(account.user), "--group", str(account.group)]
         options += [] if account.keep is None else ["--keep", str(account.keep)]
@@ -73,7 +71,7 @@ def spawn(part: Part, home: Home) -> "subprocess.Popen[bytes]":
     log = open_log(home, part.name)
     try:
         return subprocess.Popen(  # noqa: S603  the parts' commands are ours
-            launched(part.command, part.death_signal, part.account, part.nice),
+            launched(part.command, part.death_signal, part.account),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -10,11 +10,11 @@ from stack.part import Part
 from stack.ports import LOOPBACK, free_port
 
 
-def worker_part(name: str, slots: int, home: Home, environment: Mapping[str, str], stop_seconds: float) -> Part:
+def worker_part(name: str, home: Home, environment: Mapping[str, str], stop_seconds: float) -> Part:
     """A worker process; ``stop_seconds`` is what it gives its running jobs when it is told to stop."""
     return Part(
         name=name,
-        command=with_this_python(worker_command(name, slots)),
+        command=with_this_python(worker_command(name)),
         environment=environment,
         cwd=home.root,
         ready=lambda said: " ready." in said,
@@ -31,7 +31,8 @@ def beat_part(home: Home, environment: Mapping[str, str]) -> Part:
         command=with_this_python(beat_command(home.celery / "schedule")),
         environment=environment,
         cwd=home.root,
-        ready=lambda said: "beat: Starting..." in said,
+        # The end of its banner; the line "beat: Starting..." is not written at every log level.
+        ready=lambda said: "maxinterval ->" in said,
     )
 
 

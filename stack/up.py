@@ -128,7 +128,7 @@ def _migrate(supervisor: Supervisor, home: Home, known: Connections, plan: Plan)
 def _start_processes(supervisor: Supervisor, home: Home, settings: Settings, plan: Plan) -> None:
     environment = worker_environment(settings, home)
     workers = [
-        partial(worker_part, f"worker-{number}", plan.worker_slots, home, environment, settings.stop_seconds)
+        partial(worker_part, f"worker-{number}", home, environment, settings.stop_seconds)
         for number in range(1, plan.worker_processes + 1)
     ]
     supervisor.start(*workers)

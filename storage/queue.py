@@ -98,3 +98,9 @@ def sweep(connection: Connection, *, published_seconds: float, orphan_seconds: f
     recovered = connection.exec_driver_sql(_EXPIRED_LEASES).all()
     unknown = connection.exec_driver_sql(_ORPHANED_ATTEMPTS, {"after": orphan_seconds}).all()
     return Swept(len(republished), len(recovered), len(unknown))
+
+
+def make_partitions(connection: Connection, months_ahead: int) -> int:
+    """Make the partitions up to so many months from now; returns how many were new."""
+    made = connection.exec_driver_sql("SELECT assay_make_partitions(%(months)s)", {"months": months_ahead})
+    return int(made.scalar_one())

@@ -28,3 +28,10 @@ def live(connection: Connection) -> list[dict[str, Any]]:
         " WHERE stopped_at IS NULL AND seen_at > now() - interval '30 seconds' ORDER BY name"
     )
     return [dict(row) for row in rows.mappings()]
+
+
+def forget(connection: Connection, days: int) -> None:
+    """Drop the rows of processes not seen for so many days."""
+    connection.exec_driver_sql(
+        "DELETE FROM workers WHERE seen_at < now() - make_interval(days => %(days)s)", {"days": days}
+    )

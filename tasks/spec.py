@@ -7,7 +7,8 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
+from pydantic.json_schema import models_json_schema
 
 from schemas.answer import NotApplicable, Violation
 from schemas.base import Contract
@@ -84,7 +85,11 @@ class TaskSpec(Generic[Request, Output]):
         try:
             return self.request.model_validate(data)
         except ValidationError as error:
-            raise RequestRefused("; ".join(plain_errors(error))) from None
+            sentences = plain_errors(error)
+            if any(e["type"] == "extra_forbidden" and len(e["loc"]) == 1 for e in error.errors(include_input=False)):
+                names = (info.alias or name for name, info in self.request.model_fields.items())
+                sentences.append(f"the fields of {self.name} are: {', '.join(names)}")
+            raise RequestRefused("; ".join(sentences)) from None
 
     def reply_schema(self, request: Request) -> dict[str, Any]:
         """The JSON Schema of the model's whole reply: the answer or the ``not_applicable`` arm."""
@@ -124,12 +129,16 @@ class TaskSpec(Generic[Request, Output]):
 
     def published_schema(self) -> dict[str, Any]:
         """The task's contract as JSON Schema: ``schemas/published/<task>.json``."""
+        arms: list[type[Contract]] = [self.request, self.output, NotApplicable]
+        references, definitions = models_json_schema([(arm, "validation") for arm in arms], by_alias=True)
+        asked, *answered = (references[arm, "validation"] for arm in arms)
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": self.name,
             "description": self.about,
-            "input": self.request.model_json_schema(by_alias=True),
-            "output": {"anyOf": [self.output.model_json_schema(), NotApplicable.model_json_schema()]},
+            "type": "object",
+            "properties": {"request": asked, "answer": {"anyOf": answered}},
+            **definitions,
         }
 
     def golden(self) -> list[dict[str, Any]]:
@@ -139,6 +148,13 @@ class TaskSpec(Generic[Request, Output]):
 
 
 AnyTask = TaskSpec[Any, Any]
+
+
+_SENTENCES = {
+    "extra_forbidden": "there is no such field",
+    "missing": "is missing",
+    "string_unicode": "holds half of a surrogate pair; send whole Unicode characters",
+}
 
 
 def plain_errors(error: ValidationError) -> list[str]:
@@ -154,6 +170,8 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _message(error: Any) -> str:
+    if error["type"] in _SENTENCES:
+        return _SENTENCES[error["type"]]
     message: str = error["msg"].removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
@@ -174,10 +192,3 @@ def object_schema(**properties: dict[str, Any]) -> dict[str, Any]:
         "required": list(properties),
         "additionalProperties": False,
     }
-
-
-def model_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """A contract's JSON Schema without pydantic's titles, which only cost tokens."""
-    schema = model.model_json_schema()
-    schema.pop("title", None)
-    return schema

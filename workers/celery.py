@@ -10,6 +10,8 @@ from workers.messages import register_tasks
 from workers.schedule import beat_schedule
 
 QUEUE = "assay"
+NATIVE_QUEUE = "celery"
+"""Where a producer's own Celery sends a task that it knows by name only: Celery's default queue."""
 CONTROL_QUEUE = "assay.control"
 VISIBILITY_SECONDS = 6 * 3600
 """Redis hands an unacknowledged message out again after this. Leases recover lost jobs long before; a duplicate finds
@@ -17,6 +19,10 @@ nothing to claim, so this only has to exceed the longest Celery-native job."""
 SOCKET_SECONDS = 5
 """A frozen broker must not hang a publisher for ever."""
 RESULT_SECONDS = 24 * 3600
+INTAKE_SHARE = 5
+"""A process takes a message per this many slots at a time: with several ids each that fills its slots and a little more.
+Were it one per slot, the first process would take the whole window and leave the others idle."""
+LEAST_INTAKE = 4
 
 
 @lru_cache
@@ -38,6 +44,7 @@ def celery_config() -> dict[str, Any]:
         "task_routes": {"assay.control.*": {"queue": CONTROL_QUEUE}},
         "task_acks_late": True,
         "task_track_started": True,
+        "worker_concurrency": max(LEAST_INTAKE, settings.worker_slots // INTAKE_SHARE),
         "worker_prefetch_multiplier": 1,
         "worker_send_task_events": True,
         "worker_hijack_root_logger": False,
@@ -45,7 +52,7 @@ def celery_config() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_timeout": SOCKET_SECONDS,
         "timezone": "UTC",
-        "beat_schedule": beat_schedule(settings),
+        "beat_schedule": beat_schedule(),
         "beat_max_loop_interval": 1,
     }
     if settings.broker and settings.broker.startswith(("redis", "valkey")):

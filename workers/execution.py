@@ -88,16 +88,9 @@ def run_native(
     return _landed(tenant_id, job_id)
 
 
-def sweep_once() -> None:
-    """One sweep, and a dispatch round for what it freed."""
-    shop = workshop()
-    reconcile.sweep(shop.place.database, shop.settings)
-    shop.upkeep.want_dispatch()
-
-
-def partitions_once() -> None:
-    """Make the coming months' partitions."""
-    reconcile.make_partitions(workshop().place.database)
+def keep_house() -> None:
+    """Make the coming months' partitions and forget workers long gone."""
+    reconcile.keep_house(workshop().place.database)
 
 
 def _run_one(tenant_id: str, job_id: UUID) -> None:

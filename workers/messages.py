@@ -64,23 +64,10 @@ def _register(app: Celery, task: AnyTask) -> None:
 
 
 def _register_control(app: Celery) -> None:
-    def sweep() -> None:
-        """Queue again what was lost."""
+    def housekeeping() -> None:
+        """Make the coming months' partitions and forget workers long gone."""
         from workers import execution
 
-        execution.sweep_once()
+        execution.keep_house()
 
-    def dispatch() -> None:
-        """Fill the window."""
-        from workers import execution
-
-        execution.workshop().upkeep.want_dispatch()
-
-    def partitions() -> None:
-        """Make the coming months' partitions."""
-        from workers import execution
-
-        execution.partitions_once()
-
-    for control in (sweep, dispatch, partitions):
-        app.task(control, name=f"assay.control.{control.__name__}", base=QuietTask, ignore_result=True)
+    app.task(housekeeping, name="assay.control.housekeeping", base=QuietTask, ignore_result=True)

@@ -1,20 +1,12 @@
-"""What beat rings for, and how often."""
+"""What beat rings for, and how often. Dispatch and sweep are not here: they must not queue behind work (``workers.upkeep``)."""
 
 from typing import Any
 
-from schemas.settings import Settings
-
-PARTITION_SECONDS = 12 * 3600
+HOUSEKEEPING_SECONDS = 3600.0
 
 
-def beat_schedule(settings: Settings) -> dict[str, Any]:
+def beat_schedule() -> dict[str, Any]:
     """The periodic control tasks. A tick that is late by its whole period is dropped: the next one does the same."""
-    periods = {
-        "assay.control.sweep": settings.sweep_seconds,
-        "assay.control.dispatch": settings.sweep_seconds,
-        "assay.control.partitions": float(PARTITION_SECONDS),
-    }
-    return {
-        name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 1), "ignore_result": True}}
-        for name, seconds in periods.items()
-    }
+    name = "assay.control.housekeeping"
+    options = {"expires": HOUSEKEEPING_SECONDS, "ignore_result": True}
+    return {name: {"task": name, "schedule": HOUSEKEEPING_SECONDS, "options": options}}

@@ -1,4 +1,8 @@
-"""Two threads per worker process: one renews leases and reports the process, one keeps the window filled."""
+"""Three threads per worker process: one renews leases and reports the process, one keeps the window filled, one sweeps.
+
+They do not go through the broker, so that no backlog and no full process can delay them. Each process has them; the
+database lets one at a time dispatch or sweep.
+"""
 
 import logging
 import threading
@@ -8,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.dispatch import Publisher, dispatch
 from jobs.execute import Workplace
+from jobs.reconcile import sweep
 from storage import workers
 from workers.slots import Slots
 
@@ -38,7 +43,7 @@ class Upkeep:
         ]
 
     def start(self) -> None:
-        """Start both threads."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
@@ -47,7 +52,7 @@ class Upkeep:
         self._wanted.set()
 
     def stop(self) -> None:
-        """End both threads and wait for them."""
+        """End the threads and wait for them."""
         self._stopping.set()
         self._wanted.set()
         for thread in self._threads:
@@ -64,6 +69,13 @@ class Upkeep:
                     "%s: the database did not answer (%s)", threading.current_thread().name, type(error).__name__
                 )
             pause()
+
+    def _sweep(self) -> None:
+        if sweep(self._place.database, self._place.settings):
+            self.want_dispatch()
+
+    def _sweep_pause(self) -> None:
+        self._stopping.wait(self._place.settings.sweep_seconds)
 
     def _heartbeat(self) -> None:
         held = self._place.held

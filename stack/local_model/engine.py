@@ -4,7 +4,6 @@ import asyncio
 import http.client
 import importlib.util
 import json
-import os
 import secrets
 import threading
 from collections.abc import Callable
@@ -22,11 +21,12 @@ from stack.local_model.prompt import Prompt
 CONTEXT_TOKENS = 8192
 """What the model was trained for; with one slot the process takes 380 MB."""
 
-THREADS = min(2, os.cpu_count() or 1)
-"""On two cores a second thread writes 1.4 times as fast; a second slot adds nothing but 180 MB and makes the answers
-depend on what happens to be computed beside them."""
+THREADS = 1
+"""Alone on two cores a second thread makes it 1.4 times as fast. But its threads wait for each other by spinning, and as
+soon as others need the cores too, two take up to 15 times as long as one (58 s against 3.2 s for four short answers) and
+starve PostgreSQL besides. A second slot adds nothing but 180 MB, and makes answers depend on what runs beside them."""
 
-QUEUE = 32
+QUEUE = 16
 """Requests that may wait; more get "overloaded" at once, as each takes about a second."""
 
 STATUS_BAD_REQUEST = 400

@@ -64,6 +64,8 @@ def _filled(schema: dict[str, Any], defs: dict[str, Any], words: str, quote: str
             value = _filled(defs[reference.rsplit("/", 1)[1]], defs, words, quote, name)
         case {"const": value} | {"enum": [value, *_]}:
             pass
+        case {"anyOf": [*_, {"type": "null"}], "description": str(description)} if "pattern" in description:
+            value = None  # the form is only told in words, so the one value that surely fits is none
         case {"anyOf": [arm, *_]}:
             value = _filled(arm, defs, words, quote, name)
         case {"type": "object"}:

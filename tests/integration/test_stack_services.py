@@ -172,13 +172,13 @@ def test_a_full_queue_says_overloaded(client: Any) -> None:
         except anthropic.InternalServerError as error:
             outcomes.append(f"{error.status_code} {error.type}")
 
-    threads = [threading.Thread(target=ask) for _ in range(60)]
+    threads = [threading.Thread(target=ask) for _ in range(24)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert set(outcomes) == {"answered", "529 overloaded_error"}
-    assert outcomes.count("answered") >= 32
+    assert outcomes.count("answered") >= 16
 
 
 def test_who_leaves_frees_the_model(client: Any) -> None:

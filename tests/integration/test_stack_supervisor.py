@@ -81,7 +81,8 @@ def pids(state: StackState) -> list[int]:
 
 def family(root: int) -> list[psutil.Process]:
     """All processes below this one."""
-    return psutil.Process(root).children(recursive=True)
+    found: list[psutil.Process] = psutil.Process(root).children(recursive=True)
+    return found
 
 
 def test_kill_9_of_the_supervisor_leaves_nobody(home: Path) -> None:

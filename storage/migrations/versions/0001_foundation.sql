@@ -241,6 +241,7 @@ GRANT UPDATE (outcome, settled_at, seconds, answered_model, request_id, http_sta
 -- assay_system, taken on for one transaction by dispatch, sweep, heartbeat and operators' figures: sees all tenants, but
 -- only the columns that schedule, count and cost. No column that it may read holds a document, a prompt or an answer.
 GRANT SELECT, INSERT, UPDATE ON tenants, api_keys, workers TO assay_system;
+GRANT DELETE ON workers TO assay_system;
 GRANT SELECT ON batches TO assay_system;
 GRANT SELECT (id, tenant_id, batch_id, task, state, native, priority, tries, waits, fence, lease_until, worker_id, run_at,
               deadline, published_at, started_at, finished_at, created_at, answered_by, failure_reason)
@@ -252,6 +253,7 @@ GRANT SELECT (job_id, number, tenant_id, fence, actor, purpose, prompt_version, 
     ON attempts TO assay_system;
 GRANT UPDATE (outcome, settled_at, failure_reason, failure_detail) ON attempts TO assay_system;
 GRANT INSERT ON events TO assay_system;
+GRANT SELECT (job_id, at, tenant_id, kind, actor) ON events TO assay_system;
 GRANT SELECT (job_id, tenant_id, task, reason, created_at, lease_until, decision, decided_at) ON reviews TO assay_system;
 DO $$
 DECLARE

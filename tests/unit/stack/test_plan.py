@@ -83,6 +83,6 @@ def test_workers_are_told_every_setting_but_the_administrator(monkeypatch: pytes
 
 def test_commands_hold_no_secret_and_run_anywhere() -> None:
     """The command lines are the plain celery ones, which this interpreter can run without PATH."""
-    assert worker_command("worker-1", 50)[:4] == ["celery", "-A", "workers", "worker"]
+    assert worker_command("worker-1")[:4] == ["celery", "-A", "workers", "worker"]
     assert flower_command(5555, Path("/d/flower"), "0.0.0.0")[4:6] == ["--address=0.0.0.0", "--port=5555"]
     assert with_this_python(["celery", "x"])[1:] == ["-m", "celery", "x"]

@@ -38,7 +38,7 @@ def test_both_turns_are_rendered() -> None:
 @pytest.mark.parametrize("variables", [{}, {"text": "a", "mood": "good"}, {"texts": "a"}])
 def test_unknown_and_missing_variables_are_errors(variables: dict[str, object]) -> None:
     """The error names the file; nothing is rendered with a hole in it."""
-    with pytest.raises(PromptError, match="tasks/read/prompts/v1.md"):
+    with pytest.raises(PromptError, match=r"tasks/read/prompts/v1\.md"):
         prompt().render(variables)
 
 
@@ -65,7 +65,7 @@ def test_an_undefined_field_of_a_variable_is_an_error() -> None:
 )
 def test_a_malformed_file_is_refused_by_name(source: str) -> None:
     """Front matter, its fields and both turns are required; the error says where."""
-    with pytest.raises(PromptError, match="tasks/read/prompts/v1.md"):
+    with pytest.raises(PromptError, match=r"tasks/read/prompts/v1\.md"):
         Prompt("read", "v1", source)
 
 

@@ -1,0 +1,209 @@
+"""`assay review`: a person's turn, from the terminal."""
+
+import getpass
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.connect import check_tenant, connected_database
+from cli.documents import read_json
+from cli.errors import work_failed, wrong_usage
+from cli.options import DEFAULT_TENANT, AsJson, JobId, Tenant, read_id
+from cli.output import as_json as json_text
+from cli.output import print_fields, print_json, print_line, print_table
+
+if TYPE_CHECKING:
+    from jobs.review import ReviewItem
+
+review_app = typer.Typer(no_args_is_help=True, help="Jobs that wait for a person: list, claim, decide.")
+
+Reviewer = Annotated[
+    str | None, typer.Option("--as", metavar="NAME", show_default=False, help="Who decides; else your login name.")
+]
+TaskOption = Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only this task.")]
+
+
+class Choice(StrEnum):
+    """What a person may decide."""
+
+    ACCEPT = "accept"
+    EDIT = "edit"
+    NOT_APPLICABLE = "not-applicable"
+    REJECT = "reject"
+
+
+@review_app.command("list")
+def list_reviews(
+    task: TaskOption = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 100,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,
+) -> None:
+    """List what waits, oldest first."""
+    _check_task(task)
+    with connected_database() as connection:
+        from jobs.review import list_waiting
+
+        check_tenant(connection, tenant)
+        waiting = list_waiting(connection.database, tenant, task=task, limit=limit)
+    if as_json:
+        print_json(waiting)
+        return
+    if not waiting:
+        print_line("Nothing waits for a person.")
+        return
+    columns = ["job", "task", "why", "since", "held by"]
+    rows = [
+        (one["job_id"], one["task"], f"{one['reason']}: {one['detail']}"[:200], one["created_at"], _holder(one))
+        for one in waiting
+    ]
+    print_table("", columns, rows)
+
+
+@review_app.command("claim")
+def claim(
+    job: Annotated[
+        str | None, typer.Argument(metavar="[JOB]", show_default=False, help="This one; else the oldest.")
+    ] = None,
+    task: TaskOption = None,
+    reviewer: Reviewer = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,
+) -> None:
+    """Take a review for a while, and show all that is needed to decide it."""
+    job_id = None if job is None else read_id(job, "job")
+    _check_task(task)
+    name = reviewer_name(reviewer)
+    with connected_database() as connection:
+        from jobs.review import claim as take
+
+        check_tenant(connection, tenant)
+        seconds = connection.settings.review_lease_seconds
+        item = take(connection.database, tenant, name, seconds, job_id=job_id, task=task)
+    if item is None and job_id is not None:
+        raise work_failed(f"There is nothing to claim of job {job_id}: it is not in review, or somebody else holds it.")
+    if as_json:
+        print_json(None if item is None else _item_as_dict(item))
+    elif item is None:
+        print_line("Nothing waits for a person.")
+    else:
+        _print_item(item)
+
+
+@review_app.command("decide")
+def decide(
+    job: JobId,
+    decision: Annotated[
+        Choice, typer.Argument(metavar="DECISION", show_default=False, help="accept, edit, not-applicable or reject.")
+    ],
+    answer: Annotated[
+        str | None, typer.Option("--answer", metavar="FILE|-", help="For edit: the answer, as the task's output JSON.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="For not-applicable: why the task does not apply.")
+    ] = None,
+    note: Annotated[str | None, typer.Option("--note", help="A remark for the record.")] = None,
+    reviewer: Reviewer = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,
+) -> None:
+    """Decide a review that you hold. The answer meets the same contract as a model's, or is refused."""
+    job_id = read_id(job, "job")
+    output = _answer_given(decision, answer, reason)
+    name = reviewer_name(reviewer)
+    with connected_database() as connection:
+        from jobs.review import Decision
+        from jobs.review import decide as settle
+
+        check_tenant(connection, tenant)
+        written = settle(
+            connection.database, tenant, job_id, name, Decision(decision.value.replace("-", "_")),
+            output=output, reason=reason, note=note,
+        )  # fmt: skip
+    if as_json:
+        state = "failed" if written is None else "answered"
+        print_json({"job_id": job_id, "decision": decision.value, "reviewer": name, "state": state, "answer": written})
+    elif written is None:
+        print_line(f"job {job_id} rejected by {name}: it has failed")
+    else:
+        print_line(f"job {job_id} answered by {name}")
+
+
+def reviewer_name(given: str | None) -> str:
+    """The name given, else the operating system's name of the user."""
+    name = given
+    if name is None:
+        try:
+            name = getpass.getuser()
+        except (KeyError, OSError):  # no such user: a container with a bare uid
+            name = f"uid-{os.getuid()}"
+    if not name.strip() or "\x00" in name:
+        raise wrong_usage("--as is empty; give a name.")
+    return name.strip()
+
+
+def _answer_given(decision: Choice, answer: str | None, reason: str | None) -> dict[str, Any] | None:
+    """The answer of an edit; options that do not go with the decision are refused."""
+    if answer is not None and decision is not Choice.EDIT:
+        raise wrong_usage(f"--answer goes with edit, not with {decision.value}.")
+    if reason is not None and decision is not Choice.NOT_APPLICABLE:
+        raise wrong_usage(f"--reason goes with not-applicable, not with {decision.value}; use --note for a remark.")
+    if decision is Choice.NOT_APPLICABLE and not reason:
+        raise wrong_usage("Say why the task does not apply: --reason TEXT.")
+    if decision is not Choice.EDIT:
+        return None
+    if answer is None:
+        raise wrong_usage("Give the answer: --answer FILE, or --answer - for standard input.")
+    value = read_json(answer, "--answer")
+    if not isinstance(value, dict):
+        raise wrong_usage("The answer must be a JSON object: the task's output.")
+    return value
+
+
+def _check_task(task: str | None) -> None:
+    if task is not None:
+        from tasks import find_task
+
+        find_task(task)
+
+
+def _holder(waiting: dict[str, Any]) -> str:
+    return str(waiting["reviewer"]) if waiting["held"] else "-"
+
+
+def _item_as_dict(item: "ReviewItem") -> dict[str, Any]:
+    held = item.claimed
+    return {
+        "job_id": held.job_id,
+        "task": held.task,
+        "reason": held.reason,
+        "detail": held.detail,
+        "suggestion": held.suggestion,
+        "reviewer": held.reviewer,
+        "lease_until": held.lease_until,
+        "request": item.request,
+    }
+
+
+def _print_item(item: "ReviewItem") -> None:
+    held = item.claimed
+    print_fields(
+        [
+            ("job", held.job_id),
+            ("task", held.task),
+            ("why it is here", f"{held.reason}: {held.detail}"),
+            ("held by", held.reviewer),
+            ("until", held.lease_until),
+        ]
+    )
+    asked = {name: value for name, value in item.request.items() if name != "text"}
+    if asked:
+        print_line(f"\nasked\n{json_text(asked, indent=2)}")
+    print_line(f"\ndocument\n{item.request.get('text', '')}")
+    if held.suggestion is not None:
+        print_line(f"\nsuggestion of the rules\n{json_text(held.suggestion, indent=2)}")
+    choices = "edit --answer FILE | not-applicable --reason TEXT | reject"
+    choices = choices if held.suggestion is None else f"accept | {choices}"
+    print_line(f"\nnext: assay review decide {held.job_id} {choices}")

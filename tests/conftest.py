@@ -1,0 +1,72 @@
+"""Real services for every test that asks: PostgreSQL, Valkey, a scripted provider over HTTP, worker processes.
+
+Nothing here reaches beyond this machine: the provider's address is always the scripted one's.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.tenancy import create_tenant
+from schemas.ids import new_id
+from schemas.settings import Settings
+from stack.scripted import ScriptedProvider
+from stack.up import running_services
+from storage.database import Database
+from storage.migrate import migrate
+from tests.house import House, Workers
+
+_OURS = ("DATABASE_URL", "DATABASE_ADMIN_URL", "REDIS_URL", "BROKER_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_outside() -> Iterator[None]:
+    """Settings of the person who runs the tests do not reach them, and no test can spend money."""
+    saved = {name: os.environ.pop(name) for name in list(os.environ) if name in _OURS or name.startswith("ASSAY_")}
+    yield
+    os.environ.update(saved)
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """PostgreSQL, migrated, Valkey and a scripted provider, for the whole session."""
+    home = tmp_path_factory.mktemp("house")
+    with running_services(Settings(home=home), echo=lambda _line: None) as state, ScriptedProvider() as provider:
+        known = state.connections
+        assert known.database_admin_url is not None
+        assert known.broker_url is not None
+        app_url = migrate(known.database_admin_url, app_password="only-for-tests")
+        assert app_url is not None
+        yield House(home, known.database_admin_url, app_url, known.broker_url, provider)
+
+
+@pytest.fixture
+def database(house: House) -> Iterator[Database]:
+    """The database as the application role."""
+    database = Database(house.app_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def tenant(database: Database) -> str:
+    """A tenant of this test's own."""
+    tenant_id = f"t{new_id().hex[-12:]}"
+    create_tenant(database, tenant_id, "of one test")
+    return tenant_id
+
+
+@pytest.fixture
+def clean(house: House) -> None:
+    """No job of an earlier test is left to run, and the provider's script and invoice are empty."""
+    house.forget_jobs()
+    house.provider.reset()
+
+
+@pytest.fixture
+def workers(house: House, clean: None, tmp_path: Path) -> Iterator[Workers]:
+    """Starts real worker processes and ends them with the test."""
+    with Workers(house, tmp_path) as workers:
+        yield workers

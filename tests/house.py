@@ -1,0 +1,217 @@
+"""What tests build on: addresses of the real services, worker processes, and waiting for facts instead of for time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from jobs import show, submit
+from jobs.dispatch import dispatch
+from schemas.job import JobOptions, JobView
+from schemas.settings import Settings
+from stack.commands import with_this_python, worker_command
+from stack.scripted import ScriptedProvider
+from storage.database import Database
+
+Fact = TypeVar("Fact")
+
+LABELS = ["billing", "shipping", "other"]
+PATIENCE_SECONDS = 60.0
+"""Waiting this long for a fact means that it will not come; nothing asserts how soon it comes."""
+
+QUICK = {
+    "ASSAY_LEASE_SECONDS": "3",
+    "ASSAY_HEARTBEAT_SECONDS": "0.5",
+    "ASSAY_SWEEP_SECONDS": "0.3",
+    "ASSAY_PUBLISHED_SECONDS": "2",
+    "ASSAY_WAIT_SECONDS": "0.05",
+    "ASSAY_WAIT_MAX_SECONDS": "0.2",
+    "ASSAY_TRANSPORT_WAIT_SECONDS": "0.01",
+    "ASSAY_STOP_SECONDS": "0.5",
+    "ASSAY_WORKER_SLOTS": "10",
+}
+"""The same machinery with short periods."""
+
+
+@dataclass(frozen=True)
+class House:
+    """The services of a test session."""
+
+    home: Path
+    admin_url: str
+    app_url: str
+    broker_url: str
+    provider: ScriptedProvider
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The environment of a process that works here."""
+        return {
+            **os.environ,
+            **QUICK,
+            "DATABASE_URL": self.app_url,
+            "BROKER_URL": self.broker_url,
+            "REDIS_URL": self.broker_url,
+            "ANTHROPIC_BASE_URL": self.provider.url,
+            "ANTHROPIC_API_KEY": "scripted",
+            "ASSAY_HOME": str(self.home),
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+            **more,
+        }
+
+    def forget_jobs(self) -> None:
+        """Empty all tables of work, past the append-only triggers: only the owner of the tables can."""
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute("TRUNCATE jobs, inputs, attempts, answers, events, reviews, batches, workers CASCADE")
+
+    def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Look at the database as its owner, past row-level security."""
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            return connection.execute(statement.encode(), parameters or None).fetchall()
+
+    def run(self, statement: str) -> None:
+        """Change the database as its owner."""
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+class Workers:
+    """Worker processes of one test."""
+
+    def __init__(self, house: House, logs: Path) -> None:
+        self._house = house
+        self._logs = logs
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, count: int = 1, **environment: str) -> list[int]:
+        """Start worker processes and return their process ids once they consume."""
+        started = []
+        for _ in range(count):
+            number = len(self._processes) + 1
+            log = self._logs / f"worker-{number}.log"
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    with_this_python(worker_command(f"w{number}")),
+                    env=self._house.environment(**environment),
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            self._processes.append(process)
+            started.append((process, log))
+        for process, log in started:
+            eventually(lambda p=process, at=log: p.poll() is not None or " ready." in at.read_text(), "worker is up")
+            assert process.poll() is None, log.read_text()
+        return [process.pid for process, _ in started]
+
+    def logs(self) -> str:
+        """Everything the workers have logged."""
+        return "\n".join(path.read_text() for path in sorted(self._logs.glob("worker-*.log")))
+
+    def kill(self, pid: int, how: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal and wait for the process to end; returns its exit code."""
+        process = next(p for p in self._processes if p.pid == pid)
+        process.send_signal(how)
+        return process.wait(timeout=PATIENCE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+class RecordingPublisher:
+    """Takes note of what would be rung; for tests in which no worker is to run."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, str, list[UUID]]] = []
+
+    def publish(self, task: str, tenant_id: str, job_ids: Iterable[UUID]) -> None:
+        """Note a message."""
+        self.messages.append((task, tenant_id, list(job_ids)))
+
+
+def eventually(fact: Callable[[], Fact], what: str, *, seconds: float = PATIENCE_SECONDS) -> Fact:
+    """Ask until the fact is true and return it; fail saying what never came."""
+    until = time.monotonic() + seconds
+    while True:
+        found = fact()
+        if found:
+            return found
+        assert time.monotonic() < until, f"never came: {what}"
+        time.sleep(0.05)
+
+
+def submit_texts(
+    database: Database, tenant: str, texts: Iterable[str], options: JobOptions | None = None, task: str = "classify"
+) -> UUID:
+    """Submit a batch of documents to classify (or with no further fields); returns the batch id."""
+    lines = (json.dumps({"text": text}).encode() for text in texts)
+    defaults = {"labels": LABELS} if task == "classify" else {}
+    submitted = submit.submit_batch(database, tenant, task, lines, defaults, options or JobOptions())
+    assert submitted.batch_id is not None
+    return submitted.batch_id
+
+
+def submit_text(
+    database: Database, tenant: str, text: str, options: JobOptions | None = None, **fields: object
+) -> UUID:
+    """Submit one document to classify; returns the job id."""
+    request = {"text": text, "labels": LABELS, **fields}
+    submitted = submit.submit_one(database, tenant, "classify", request, options or JobOptions())
+    assert submitted.job_id is not None
+    return submitted.job_id
+
+
+def landed(database: Database, tenant: str, batch_id: UUID) -> list[JobView]:
+    """Wait until a whole batch has landed; its jobs in input order."""
+    eventually(lambda: show.progress(database, tenant, batch_id).is_over, "the batch is over")
+    return list(show.results(database, tenant, batch_id))
+
+
+def publish_all(database: Database) -> list[UUID]:
+    """Move what waits into the window without ringing for it."""
+    publisher = RecordingPublisher()
+    dispatch(database, publisher)
+    return [job_id for _, _, ids in publisher.messages for job_id in ids]
+
+
+def run_assay(house: House, *arguments: str, stdin: bytes | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """The `assay` command as a user runs it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments],
+        env=house.environment(**environment),
+        input=stdin,
+        capture_output=True,
+        timeout=PATIENCE_SECONDS * 2,
+        check=False,
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def settings_of(house: House, **more: Any) -> Settings:
+    """Settings as a process of this house has them."""
+    known = {
+        "home": house.home,
+        "database_url": house.app_url,
+        "broker_url": house.broker_url,
+        "redis_url": house.broker_url,
+        "anthropic_base_url": house.provider.url,
+        "anthropic_api_key": "scripted",
+    }
+    return Settings(**{**known, **more})
