@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 from pydantic import SecretStr
+from sqlalchemy import create_engine
 
 from benchmarks.crew import running, said
+from benchmarks.look import looking
 from benchmarks.simple_job import metadata
 from schemas.settings import Settings
 from stack.home import Home, open_home, secret
@@ -22,13 +23,14 @@ from stack.model import CHECKOUT
 from stack.part import Part
 from stack.plan import worker_environment
 from stack.up import running_services
+from storage.database import sqlalchemy_url
 from storage.migrate import migrate
 
 LATENCY_SECONDS = 0.2
 PROCESSES = 2
 SLOTS = 50
-SIMPLE_DATABASE = "simple"
-ASSAY_DATABASE = "assay"
+SIMPLE_DATABASE: Final = "simple"
+ASSAY_DATABASE: Final = "assay"
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,8 @@ def _connected(settings: Settings, home: Home, admin_url: str, redis_url: str, s
 
 
 def _simple_database(admin_url: str) -> str:
-    from benchmarks.simple_job import create_engine, sqlalchemy_url
-
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {SIMPLE_DATABASE}")
+    with looking(admin_url) as look:
+        look.run(f"CREATE DATABASE {SIMPLE_DATABASE}")
     url = f"{admin_url.rpartition('/')[0]}/{SIMPLE_DATABASE}"
     engine = create_engine(sqlalchemy_url(url))
     metadata.create_all(engine)

@@ -50,10 +50,10 @@ class Frame(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A stack, outermost first, and how often it was seen."""
+    """A stack, outermost first, and in how many samples it was seen."""
 
     frames: tuple[Frame, ...]
-    count: int
+    seen: int
 
 
 def parse(lines: Iterable[str]) -> list[Sample]:
@@ -71,7 +71,7 @@ def by_owner(samples: Iterable[Sample], checkout: str) -> Counter[str]:
     counted: Counter[str] = Counter()
     for sample in samples:
         owners = (owner_of(frame.file, checkout) for frame in reversed(sample.frames))
-        counted[next((owner for owner in owners if owner), INTERPRETER)] += sample.count
+        counted[next((owner for owner in owners if owner), INTERPRETER)] += sample.seen
     return counted
 
 
@@ -79,7 +79,7 @@ def by_step(samples: Iterable[Sample]) -> Counter[str]:
     """Samples by the step of the work they belong to, whosever code runs there."""
     counted: Counter[str] = Counter()
     for sample in samples:
-        counted[_step(sample)] += sample.count
+        counted[_step(sample)] += sample.seen
     return counted
 
 
@@ -90,8 +90,8 @@ def by_own_function(samples: Iterable[Sample], checkout: str) -> Counter[Frame]:
     for sample in samples:
         own = {(f.function, f.file): f.line for f in sample.frames if _own_package(f.file, checkout)}
         for (function, file), line in own.items():
-            counted[Frame(function, file, 0)] += sample.count
-            lines.setdefault((function, file), Counter())[line] += sample.count
+            counted[Frame(function, file, 0)] += sample.seen
+            lines.setdefault((function, file), Counter())[line] += sample.seen
     return Counter(
         {frame._replace(line=lines[frame.function, frame.file].most_common(1)[0][0]): n for frame, n in counted.items()}
     )
@@ -101,7 +101,7 @@ def by_innermost(samples: Iterable[Sample]) -> Counter[Frame]:
     """Samples by the function that was at work itself."""
     counted: Counter[Frame] = Counter()
     for sample in samples:
-        counted[sample.frames[-1]._replace(line=0)] += sample.count
+        counted[sample.frames[-1]._replace(line=0)] += sample.seen
     return counted
 
 

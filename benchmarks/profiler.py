@@ -39,8 +39,8 @@ class Profiler:
         """
         recorders = [self._start(pid) for pid in pids]
         try:
-            for recorder in recorders:
-                self._wait_attached(recorder)
+            for pid, recorder in zip(pids, recorders, strict=True):
+                self._wait_attached(pid, recorder)
             yield
         finally:
             for recorder in recorders:
@@ -60,7 +60,15 @@ class Profiler:
         with (self._folder / f"{pid}.log").open("wb") as log:
             try:
                 return subprocess.Popen(
-                    [self._program, "record", *options, "--output", str(self._folder / f"{pid}.raw"), "--pid", str(pid)],
+                    [
+                        self._program,
+                        "record",
+                        *options,
+                        "--output",
+                        str(self._folder / f"{pid}.raw"),
+                        "--pid",
+                        str(pid),
+                    ],
                     stdout=log,
                     stderr=log,
                     stdin=subprocess.DEVNULL,
@@ -68,8 +76,8 @@ class Profiler:
             except OSError as error:
                 raise NoProfile(f"py-spy is not there ({error}); run `make install-dev`") from None
 
-    def _wait_attached(self, recorder: "subprocess.Popen[bytes]") -> None:
-        log = self._folder / f"{recorder.args[-1]}.log"  # type: ignore[index]
+    def _wait_attached(self, pid: int, recorder: "subprocess.Popen[bytes]") -> None:
+        log = self._folder / f"{pid}.log"
         until = time.monotonic() + ATTACH_SECONDS
         while b"Sampling" not in log.read_bytes():
             if recorder.poll() is not None or time.monotonic() > until:

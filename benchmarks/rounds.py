@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
-
-import psycopg
 
 from benchmarks.crew import running
 from benchmarks.figures import Run
-from benchmarks.ground import PROCESSES, SLOTS, Ground
+from benchmarks.ground import ASSAY_DATABASE, PROCESSES, SLOTS, Ground
+from benchmarks.look import Look, looking
 from benchmarks.meters import cpu_seconds, memory_bytes, tree_cpu_seconds
 from benchmarks.systems import Given, System
 
@@ -18,6 +16,7 @@ POLL_SECONDS = 0.2
 SILENCE_SECONDS = 60.0
 
 Progress = Callable[[int], object]
+Beside = Callable[[Sequence[int]], AbstractContextManager[object]]
 
 
 class Stuck(RuntimeError):
@@ -31,22 +30,7 @@ class _Meters:
     valkey: float
 
 
-class _Look:
-    """A connection for looking, which counts its own transactions so that they are not taken for the system's."""
-
-    def __init__(self, url: str) -> None:
-        self._connection = psycopg.connect(url, autocommit=True)
-        self.transactions = 0
-
-    def execute(self, statement: Any, parameters: Any = None) -> Any:
-        self.transactions += 1
-        return self._connection.execute(statement, parameters)
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-def measure(ground: Ground, system: System, jobs: int, progress: Progress, *, beside: Any = None) -> Run:
+def measure(ground: Ground, system: System, jobs: int, progress: Progress, *, beside: Beside | None = None) -> Run:
     """Measure one round.
 
     Args:
@@ -58,9 +42,9 @@ def measure(ground: Ground, system: System, jobs: int, progress: Progress, *, be
         NotStarted: a worker process did not come up.
     """
     ground.forget_calls()
-    url = ground.admin_url if system.database == "assay" else ground.simple_url
+    url = ground.admin_url if system.database == ASSAY_DATABASE else ground.simple_url
     before = _commits(ground, system.database)
-    with _looking(url) as look:
+    with looking(url) as look:
         with running(system.parts(ground, jobs), ground.home) as pids:
             warm = system.warm_up(ground, look)
             start = _read(ground, pids)
@@ -90,15 +74,6 @@ def measure(ground: Ground, system: System, jobs: int, progress: Progress, *, be
     )
 
 
-@contextmanager
-def _looking(url: str) -> Any:
-    look = _Look(url)
-    try:
-        yield look
-    finally:
-        look.close()
-
-
 def _read(ground: Ground, pids: Sequence[int]) -> _Meters:
     return _Meters(
         workers=cpu_seconds(pids),
@@ -107,7 +82,7 @@ def _read(ground: Ground, pids: Sequence[int]) -> _Meters:
     )
 
 
-def _wait(system: System, look: Any, given: Given, jobs: int, progress: Progress) -> None:
+def _wait(system: System, look: Look, given: Given, jobs: int, progress: Progress) -> None:
     last, changed = -1, time.monotonic()
     while last < jobs:
         time.sleep(POLL_SECONDS)
@@ -122,9 +97,5 @@ def _wait(system: System, look: Any, given: Given, jobs: int, progress: Progress
 def _commits(ground: Ground, database: str) -> int:
     """Committed transactions of a database, asked for from another one."""
     server = ground.admin_url.rpartition("/")[0]
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        row = connection.execute(
-            "SELECT xact_commit FROM pg_stat_database WHERE datname = %s", [database]
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
+    with looking(f"{server}/postgres") as look:
+        return look.number("SELECT xact_commit FROM pg_stat_database WHERE datname = %s", database)

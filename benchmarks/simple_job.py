@@ -30,6 +30,7 @@ from storage.database import sqlalchemy_url
 
 if TYPE_CHECKING:
     from anthropic import Anthropic
+    from anthropic.types import JSONOutputFormatParam
 
 MODEL = "claude-haiku-5-5"
 SYSTEM = (
@@ -80,7 +81,7 @@ def engine() -> Engine:
 
 
 @lru_cache
-def output_format() -> dict[str, Any]:
+def output_format() -> "JSONOutputFormatParam":
     """The answer's schema as the provider takes it."""
     import anthropic
 
@@ -99,7 +100,7 @@ def run(job_id: str, text: str, created: float) -> None:
         max_tokens=512,
         system=SYSTEM,
         messages=[{"role": "user", "content": f"{text}\n\nClassify the document."}],
-        output_config={"format": output_format(), "effort": "low"},  # type: ignore[typeddict-item]
+        output_config={"format": output_format(), "effort": "low"},
     )
     answer = next(block.text for block in message.content if block.type == "text")
     classified = Classified.model_validate_json(answer)

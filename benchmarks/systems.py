@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-import psycopg
-
 from benchmarks.ground import ASSAY_DATABASE, PROCESSES, SIMPLE_DATABASE, SLOTS, Ground
+from benchmarks.look import Look, looking
 from stack.model import CHECKOUT
 from stack.part import Part
 from stack.processes import worker_part
@@ -51,16 +50,16 @@ class System(Protocol):
     def parts(self, ground: Ground, jobs: int) -> list[Part]:
         """Its worker processes."""
 
-    def warm_up(self, ground: Ground, look: psycopg.Connection) -> int:
+    def warm_up(self, ground: Ground, look: Look) -> int:
         """Have it run some jobs; returns how many."""
 
     def give(self, ground: Ground, pids: Sequence[int], jobs: int) -> Given:
         """Give it the jobs; returns when all are submitted."""
 
-    def landed(self, look: psycopg.Connection, given: Given) -> int:
+    def landed(self, look: Look, given: Given) -> int:
         """How many of them have ended."""
 
-    def timings(self, look: psycopg.Connection, given: Given) -> list[Timing]:
+    def timings(self, look: Look, given: Given) -> list[Timing]:
         """Each of them."""
 
 
@@ -74,11 +73,11 @@ class Assay:
         """See :class:`System`."""
         environment = ground.assay_environment()
         return [
-            worker_part(f"worker-{number}", SLOTS, ground.home, environment, ground.settings.stop_seconds)
+            worker_part(f"worker-{number}", ground.home, environment, ground.settings.stop_seconds)
             for number in range(1, PROCESSES + 1)
         ]
 
-    def warm_up(self, ground: Ground, look: psycopg.Connection) -> int:
+    def warm_up(self, ground: Ground, look: Look) -> int:
         """See :class:`System`."""
         given = _produce("assay", WARM_UP, ground.assay_environment())
         _wait_until(lambda: self.landed(look, given) == WARM_UP)
@@ -88,23 +87,22 @@ class Assay:
         """See :class:`System`."""
         return _produce("assay", jobs, ground.assay_environment())
 
-    def landed(self, look: psycopg.Connection, given: Given) -> int:
+    def landed(self, look: Look, given: Given) -> int:
         """See :class:`System`."""
-        return _count(
-            look,
+        return look.number(
             "SELECT count(*) FROM jobs WHERE batch_id = %s AND state NOT IN ('queued', 'published', 'running')",
             given.batch_id,
         )
 
-    def timings(self, look: psycopg.Connection, given: Given) -> list[Timing]:
+    def timings(self, look: Look, given: Given) -> list[Timing]:
         """See :class:`System`."""
-        return _timings(
-            look,
+        rows = look.rows(
             "SELECT extract(epoch FROM created_at)::float8, extract(epoch FROM started_at)::float8,"
             " extract(epoch FROM coalesce(finished_at, now()))::float8, answered_by IS NOT DISTINCT FROM 'model'"
             " FROM jobs WHERE batch_id = %s",
             given.batch_id,
         )
+        return [Timing(*row) for row in rows]
 
 
 class _Simple:
@@ -113,17 +111,17 @@ class _Simple:
     name = ""
     database = SIMPLE_DATABASE
 
-    def landed(self, look: psycopg.Connection, given: Given) -> int:  # noqa: ARG002
+    def landed(self, look: Look, given: Given) -> int:  # noqa: ARG002
         """See :class:`System`."""
-        return _count(look, "SELECT count(*) FROM answers")
+        return look.number("SELECT count(*) FROM answers")
 
-    def timings(self, look: psycopg.Connection, given: Given) -> list[Timing]:  # noqa: ARG002
+    def timings(self, look: Look, given: Given) -> list[Timing]:  # noqa: ARG002
         """See :class:`System`."""
-        return _timings(
-            look,
+        rows = look.rows(
             "SELECT extract(epoch FROM created)::float8, extract(epoch FROM started)::float8,"
             " extract(epoch FROM finished)::float8, true FROM documents JOIN answers ON document_id = id",
         )
+        return [Timing(*row) for row in rows]
 
 
 class Naive(_Simple):
@@ -146,12 +144,12 @@ class Naive(_Simple):
             for number in range(1, PROCESSES + 1)
         ]
 
-    def warm_up(self, ground: Ground, look: psycopg.Connection) -> int:
+    def warm_up(self, ground: Ground, look: Look) -> int:
         """See :class:`System`."""
-        look.execute("TRUNCATE documents, answers")
+        look.run("TRUNCATE documents, answers")
         given = _produce("naive", WARM_UP, ground.simple_environment())
         _wait_until(lambda: self.landed(look, given) == WARM_UP)
-        look.execute("TRUNCATE documents, answers")
+        look.run("TRUNCATE documents, answers")
         return WARM_UP
 
     def give(self, ground: Ground, pids: Sequence[int], jobs: int) -> Given:  # noqa: ARG002
@@ -166,15 +164,15 @@ class Threads(_Simple):
 
     def parts(self, ground: Ground, jobs: int) -> list[Part]:
         """See :class:`System`."""
-        with psycopg.connect(ground.simple_url, autocommit=True) as connection:
-            connection.execute("TRUNCATE documents, answers")
+        with looking(ground.simple_url) as look:
+            look.run("TRUNCATE documents, answers")
         share = -(-jobs // PROCESSES)
         make = partial(_threads_part, ground, ground.simple_environment())
         return [make(first=first, count=min(share, jobs - first)) for first in range(0, jobs, share)]
 
-    def warm_up(self, ground: Ground, look: psycopg.Connection) -> int:  # noqa: ARG002
+    def warm_up(self, ground: Ground, look: Look) -> int:  # noqa: ARG002
         """Its processes do that before they say that they are ready."""
-        look.execute("TRUNCATE documents, answers")
+        look.run("TRUNCATE documents, answers")
         return WARM_UP
 
     def give(self, ground: Ground, pids: Sequence[int], jobs: int) -> Given:  # noqa: ARG002
@@ -206,19 +204,9 @@ def _produce(producer: str, count: int, environment: Mapping[str, str]) -> Given
     return Given(**report)
 
 
-def _wait_until(reached: Any, seconds: float = 60) -> None:
+def _wait_until(reached: Callable[[], bool], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not reached():
         if time.monotonic() > until:
             raise TimeoutError("the warm-up did not end")
         time.sleep(0.1)
-
-
-def _count(look: psycopg.Connection, statement: str, *parameters: object) -> int:
-    row = look.execute(statement.encode(), parameters or None).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _timings(look: psycopg.Connection, statement: str, *parameters: object) -> list[Timing]:
-    return [Timing(*row) for row in look.execute(statement.encode(), parameters or None).fetchall()]

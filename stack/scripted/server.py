@@ -6,6 +6,8 @@ needs the bytes in one's own hands; and a benchmark sends many hundred calls a s
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
@@ -219,6 +221,15 @@ class ScriptedProvider:
     ) -> None:
         """Add a rule; without a condition it matches every call that no earlier rule matches."""
         self._script.add_rules([{"plays": list(shown), "match": {"contains": contains, "model": model, "nth": nth}}])
+
+    @contextmanager
+    def slow(self, seconds: float) -> Iterator[None]:
+        """Every answer takes this long while the block runs."""
+        before, self._script.latency = self._script.latency, seconds
+        try:
+            yield
+        finally:
+            self._script.latency = before
 
     def invoice(self) -> list[dict[str, Any]]:
         """Every call that a play answered, in order of arrival."""

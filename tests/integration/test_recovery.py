@@ -1,0 +1,120 @@
+"""Workers die, the broker forgets, processes are told to stop: every job still ends once, without help."""
+
+import signal
+
+import redis
+
+from jobs import show
+from stack.scripted import plays
+from storage.database import Database
+from tests.house import House, Workers, eventually, landed, submit_texts
+
+TEXTS = [f"Ticket {number}: the billing is wrong." for number in range(200)]
+
+
+def running(house: House) -> int:
+    """Jobs that are running now."""
+    return int(house.query("SELECT count(*) FROM jobs WHERE state = 'running'")[0][0])
+
+
+def each_answered_once(house: House, views: list[object]) -> None:
+    """Every job has one answer, and no attempt was left open."""
+    assert {view.state for view in views} == {"answered"}  # type: ignore[attr-defined]
+    assert house.query("SELECT count(*), count(DISTINCT job_id) FROM answers") == [(len(views), len(views))]
+    assert house.query("SELECT count(*) FROM attempts WHERE outcome = 'open'") == [(0,)]
+    assert house.query("SELECT count(*) FROM jobs WHERE lease_until IS NOT NULL") == [(0,)]
+
+
+def test_kill_9_of_a_worker_in_the_middle_of_a_batch(
+    house: House, database: Database, tenant: str, workers: Workers
+) -> None:
+    """The batch completes without help, no job has two answers, and the dead worker's calls are shown as unknown."""
+    with house.provider.slow(0.2):
+        first, _ = workers.start(2)
+        batch = submit_texts(database, tenant, TEXTS)
+        eventually(lambda: show.progress(database, tenant, batch).landed >= 30 and running(house) >= 8, "in full swing")
+        workers.kill(first)
+        views = landed(database, tenant, batch)
+    each_answered_once(house, views)  # type: ignore[arg-type]
+    actor = f"%:{first}"
+    unknown = house.query("SELECT job_id FROM attempts WHERE outcome = 'unknown' AND actor LIKE %s", actor)
+    assert unknown
+    others = "SELECT count(*) FROM attempts WHERE outcome = 'unknown' AND actor NOT LIKE %s"
+    assert house.query(others, actor) == [(0,)]
+    story = show.story(database, tenant, unknown[0][0])
+    assert [attempt["outcome"] for attempt in story.attempts] == ["unknown", "accepted"]
+    assert "recovered" in [event["kind"] for event in story.events]
+
+
+def test_flushall_in_the_middle_of_a_batch(house: House, database: Database, tenant: str, workers: Workers) -> None:
+    """The broker forgets everything it holds; the batch completes without help."""
+    with house.provider.slow(0.2):
+        workers.start(2)
+        batch = submit_texts(database, tenant, TEXTS)
+        eventually(lambda: show.progress(database, tenant, batch).landed >= 30, "in full swing")
+        redis.Redis.from_url(house.broker_url).flushall()
+        views = landed(database, tenant, batch)
+    each_answered_once(house, views)  # type: ignore[arg-type]
+
+
+def test_a_stopping_worker_gives_its_leases_back_at_once(
+    house: House, database: Database, tenant: str, workers: Workers
+) -> None:
+    """Told to stop while calls hang, a worker ends in order; its jobs are due again, without a used try."""
+    house.provider.play(plays.hang(), contains="hang")
+    (pid,) = workers.start(1, ASSAY_LEASE_SECONDS="600", ASSAY_PUBLISHED_SECONDS="600")
+    batch = submit_texts(database, tenant, [f"hang {number}" for number in range(20)])
+    eventually(lambda: running(house) == 10, "all slots busy")
+    assert workers.kill(pid, signal.SIGTERM) == 0
+    assert show.progress(database, tenant, batch).states == {"queued": 20}
+    assert house.query("SELECT max(tries) FROM jobs") == [(0,)]
+    assert house.query("SELECT outcome, count(*) FROM attempts GROUP BY outcome") == [("unknown", 10)]
+    house.provider.reset()
+    workers.start()
+    each_answered_once(house, landed(database, tenant, batch))  # type: ignore[arg-type]
+
+
+def test_a_running_job_that_is_cancelled_stays_cancelled(
+    house: House, database: Database, tenant: str, workers: Workers
+) -> None:
+    """The reply that arrives after the cancellation is booked, and changes nothing else."""
+    from jobs.cancel import cancel
+
+    with house.provider.slow(1.0):
+        workers.start()
+        batch = submit_texts(database, tenant, ["Ticket: billing"])
+        eventually(lambda: running(house) == 1, "it runs")
+        (cancelled,) = cancel(database, tenant, batch)
+        booked = "SELECT outcome, output_tokens > 0 FROM attempts WHERE job_id = %s AND outcome <> 'open'"
+        assert eventually(lambda: house.query(booked, cancelled), "the reply is booked") == [("rejected", True)]
+    assert show.show(database, tenant, cancelled).state == "cancelled"
+    assert house.query("SELECT count(*) FROM answers") == [(0,)]
+
+
+def test_a_job_whose_workers_keep_dying_goes_to_the_stand_in(
+    house: House, database: Database, tenant: str, workers: Workers
+) -> None:
+    """After as many lost workers as there are tries no model is asked again: the rules answer."""
+    house.provider.play(plays.hang(), contains="hang")
+    batch = submit_texts(database, tenant, ["hang on, the billing is wrong"])
+    for _ in range(2):
+        (pid,) = workers.start(1, ASSAY_MAX_TRIES="2")
+        eventually(lambda: running(house) == 1, "it runs")
+        workers.kill(pid)
+        eventually(lambda: _expire(house), "its lease ran out")
+    workers.start(1, ASSAY_MAX_TRIES="2")
+    (view,) = landed(database, tenant, batch)
+    assert view.answered_by == "rules"
+    assert house.query("SELECT outcome FROM attempts ORDER BY number") == [("unknown",), ("unknown",)]
+
+
+def _expire(house: House) -> bool:
+    """Let the lease of a dead worker run out now, and sweep."""
+    from jobs.reconcile import sweep
+    from tests.house import settings_of
+
+    house.run("UPDATE jobs SET lease_until = now() - interval '1 second' WHERE state = 'running'")
+    database = Database(house.app_url)
+    swept = sweep(database, settings_of(house))
+    database.close()
+    return swept is not None and swept.recovered == 1
