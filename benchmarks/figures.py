@@ -16,6 +16,7 @@ class Run:
         seconds: from the first submit to the last answer.
         submit_seconds: until all were submitted; 0 where there is nothing to submit to.
         worker_cpu, postgres_cpu, valkey_cpu, submit_cpu: seconds, user and system.
+        worker_system: the part of ``worker_cpu`` that the kernel worked for them.
         worker_bytes: memory of the worker processes together, shared pages counted once.
         slots: jobs that can run at a time.
         commits: transactions that the database committed, and the jobs, warm-up included, that they were for.
@@ -28,6 +29,7 @@ class Run:
     seconds: float
     submit_seconds: float
     worker_cpu: float
+    worker_system: float
     postgres_cpu: float
     valkey_cpu: float
     submit_cpu: float
@@ -50,6 +52,11 @@ class Run:
     def worker_ms(self) -> float:
         """CPU of the worker processes per job, in milliseconds."""
         return self.cpu_ms(self.worker_cpu)
+
+    @property
+    def worker_user_ms(self) -> float:
+        """The part of that outside the kernel."""
+        return self.cpu_ms(self.worker_cpu - self.worker_system)
 
     @property
     def total_ms(self) -> float:

@@ -58,8 +58,10 @@ class Ground:
 
     def simple_environment(self) -> dict[str, str]:
         """The same for the simple systems, with a database and a broker's number of their own."""
-        broker = self.settings.redis_url or ""
-        return self.assay_environment() | {"DATABASE_URL": self.simple_url, "REDIS_URL": broker.removesuffix("0") + "1"}
+        broker = (self.settings.redis_url or "").removesuffix("0") + "1"
+        # The celery command prefers BROKER_URL to what its application says.
+        own = {"DATABASE_URL": self.simple_url, "REDIS_URL": broker, "BROKER_URL": broker}
+        return self.assay_environment() | own
 
     def through(self, database_ports: Mapping[str, int]) -> "Ground":
         """The same ground, with the databases behind other ports (those of counting proxies)."""

@@ -11,6 +11,11 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return float(sum(one.user + one.system for one in times))
 
 
+def system_seconds(pids: Iterable[int]) -> float:
+    """The part of it that the kernel worked for these processes."""
+    return float(sum(psutil.Process(pid).cpu_times().system for pid in pids))
+
+
 def tree_cpu_seconds(pid: int) -> float:
     """The same of a server with everything below it, children that have ended included."""
     root = psutil.Process(pid)

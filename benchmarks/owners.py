@@ -1,4 +1,4 @@
-"""Folds py-spy's raw stacks into: whose code was on the CPU, in which step of the work. Pure.
+"""Folds py-spy's raw stacks into: whose code was at work, in which step. Pure.
 
 A line of the raw format is ``outermost (file:line);...;innermost (file:line) COUNT``.
 """
@@ -128,9 +128,14 @@ def _own_package(file: str, checkout: str) -> str | None:
 
 def _step(sample: Sample) -> str:
     for function, file, step in STEPS:
-        if any(frame.function == function and frame.file.endswith(file) for frame in sample.frames):
+        if any(_bare(frame.function) == function and frame.file.endswith(file) for frame in sample.frames):
             return step
     return NO_STEP
+
+
+def _bare(function: str) -> str:
+    """The name without its class, which only newer interpreters tell."""
+    return function.rpartition(".")[2]
 
 
 def _frame(text: str) -> Frame:

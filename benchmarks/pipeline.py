@@ -19,8 +19,8 @@ from benchmarks.figures import Run, spread
 from benchmarks.ground import ASSAY_DATABASE, SIMPLE_DATABASE, Ground
 from benchmarks.look import looking
 from benchmarks.profiler import NoProfile, Profiler
-from benchmarks.rounds import Stuck, measure
-from benchmarks.systems import Assay, Naive, System, Threads
+from benchmarks.rounds import measure
+from benchmarks.systems import Assay, Naive, Stuck, System, Threads
 from benchmarks.wire import CountingProxy
 from stack.errors import StackError
 from stack.model import CHECKOUT
@@ -57,8 +57,8 @@ def _measure(console: Console, ground: Ground, arguments: argparse.Namespace) ->
     if isinstance(profile, str):
         console.print(f"[yellow]No profile: {profile}[/yellow]")
     elif profile is not None:
-        worker_ms = spread([run.worker_ms for run in runs["assay"]]).median
-        report.show_profile(console, profile, worker_ms, CHECKOUT)
+        user_ms = spread([run.worker_user_ms for run in runs["assay"]]).median
+        report.show_profile(console, profile, user_ms, CHECKOUT)
 
 
 def _timed_rounds(ground: Ground, rounds: int, jobs: int, progress: Progress) -> dict[str, list[Run]]:

@@ -23,6 +23,7 @@ _ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     ("jobs per second", "{:.0f}", lambda run: run.rate),
     ("submitted per second", "{:.0f}", lambda run: run.jobs / run.submit_seconds if run.submit_seconds else 0),
     ("CPU ms per job: workers", "{:.2f}", lambda run: run.worker_ms),
+    ("  of that in the kernel", "{:.2f}", lambda run: run.cpu_ms(run.worker_system)),
     ("CPU ms per job: PostgreSQL", "{:.2f}", lambda run: run.cpu_ms(run.postgres_cpu)),
     ("CPU ms per job: Valkey", "{:.2f}", lambda run: run.cpu_ms(run.valkey_cpu)),
     ("CPU ms per job: submitting", "{:.2f}", lambda run: run.cpu_ms(run.submit_cpu)),
@@ -72,9 +73,7 @@ def show_systems(console: Console, runs: Runs, trips: Mapping[str, float]) -> No
     for name, of in runs.items():
         missing = sum(run.jobs - run.answered for run in of)
         if missing:
-            console.print(
-                f"[yellow]{name}: {missing} jobs were not answered by the model; its figures mislead.[/yellow]"
-            )
+            console.print(f"[yellow]{name}: {missing} jobs were not answered by the model: compare with care.[/yellow]")
 
 
 def show_goals(console: Console, runs: Runs) -> None:
@@ -89,33 +88,36 @@ def show_goals(console: Console, runs: Runs) -> None:
     console.print(f"  of that the worker processes alone {_ratio(workers)} - {_met(workers.median <= GOAL_CPU)}")
 
 
-def show_profile(console: Console, samples: Sequence[Sample], worker_ms: float, checkout: Path) -> None:
-    """Where the workers' CPU goes; shares of the samples, applied to the CPU per job of the timed rounds."""
+def show_profile(console: Console, samples: Sequence[Sample], user_ms: float, checkout: Path) -> None:
+    """Where the workers' own CPU goes: shares of the samples, applied to the user time per job of the timed rounds."""
     root = str(checkout)
     total = sum(sample.seen for sample in samples) or 1
-    _shares(console, "Where the workers' CPU goes: whose code", by_owner(samples, root), total, worker_ms)
-    _shares(console, "Where it goes: which step", by_step(samples), total, worker_ms)
-    _functions(console, "Our functions, with all they call", by_own_function(samples, root), total, worker_ms, root)
-    _functions(console, "Innermost functions, alone", by_innermost(samples), total, worker_ms, root)
-    console.print(f"{total} samples of one extra round, py-spy in its default mode (threads that run, in Python or C).")
+    _shares(console, "Where the workers' user time goes: whose code", by_owner(samples, root), total, user_ms)
+    _shares(console, "Where it goes: which step", by_step(samples), total, user_ms)
+    _functions(console, "Our functions, with all they call", by_own_function(samples, root), total, user_ms, root)
+    _functions(console, "Innermost functions, alone", by_innermost(samples), total, user_ms, root)
+    console.print(
+        f"{total} samples of one extra round (py-spy --gil: the thread that holds the interpreter), applied to the "
+        f"{user_ms:.2f} ms of user time per job; time in the kernel stands in the first table."
+    )
 
 
-def _shares(console: Console, title: str, counted: Counter[str], total: int, worker_ms: float) -> None:
+def _shares(console: Console, title: str, counted: Counter[str], total: int, user_ms: float) -> None:
     table = Table("", title=title, title_justify="left")
     table.add_column("share", justify="right")
     table.add_column("ms per job", justify="right")
     for name, count in counted.most_common():
-        table.add_row(name, f"{count / total:.1%}", f"{count / total * worker_ms:.2f}")
+        table.add_row(name, f"{count / total:.1%}", f"{count / total * user_ms:.2f}")
     console.print(table)
 
 
-def _functions(console: Console, title: str, counted: Counter[Frame], total: int, worker_ms: float, root: str) -> None:
+def _functions(console: Console, title: str, counted: Counter[Frame], total: int, user_ms: float, root: str) -> None:
     table = Table("function", "where", title=title, title_justify="left")
     table.add_column("share", justify="right")
     table.add_column("ms per job", justify="right")
     for frame, count in counted.most_common(SHOWN_FUNCTIONS):
         where = f"{_short(frame.file, root)}:{frame.line}" if frame.line else _short(frame.file, root)
-        table.add_row(frame.function, where, f"{count / total:.1%}", f"{count / total * worker_ms:.2f}")
+        table.add_row(frame.function, where, f"{count / total:.1%}", f"{count / total * user_ms:.2f}")
     console.print(table)
 
 

@@ -9,8 +9,8 @@ from benchmarks.crew import running
 from benchmarks.figures import Run
 from benchmarks.ground import ASSAY_DATABASE, PROCESSES, SLOTS, Ground
 from benchmarks.look import Look, looking
-from benchmarks.meters import cpu_seconds, memory_bytes, tree_cpu_seconds
-from benchmarks.systems import Given, System
+from benchmarks.meters import cpu_seconds, memory_bytes, system_seconds, tree_cpu_seconds
+from benchmarks.systems import Given, Stuck, System
 
 POLL_SECONDS = 0.2
 SILENCE_SECONDS = 60.0
@@ -19,13 +19,10 @@ Progress = Callable[[int], object]
 Beside = Callable[[Sequence[int]], AbstractContextManager[object]]
 
 
-class Stuck(RuntimeError):
-    """A system stopped making progress."""
-
-
 @dataclass(frozen=True)
 class _Meters:
     workers: float
+    workers_system: float
     postgres: float
     valkey: float
 
@@ -63,6 +60,7 @@ def measure(ground: Ground, system: System, jobs: int, progress: Progress, *, be
         seconds=max(one.finished for one in timings) - given.started,
         submit_seconds=given.ended - given.started,
         worker_cpu=end.workers - start.workers,
+        worker_system=end.workers_system - start.workers_system,
         postgres_cpu=end.postgres - start.postgres,
         valkey_cpu=end.valkey - start.valkey,
         submit_cpu=given.cpu_seconds,
@@ -77,6 +75,7 @@ def measure(ground: Ground, system: System, jobs: int, progress: Progress, *, be
 def _read(ground: Ground, pids: Sequence[int]) -> _Meters:
     return _Meters(
         workers=cpu_seconds(pids),
+        workers_system=system_seconds(pids),
         postgres=tree_cpu_seconds(ground.database_pid),
         valkey=cpu_seconds([ground.broker_pid]),
     )

@@ -20,6 +20,12 @@ from stack.processes import worker_part
 WARM_UP = PROCESSES * SLOTS
 """Jobs before the measured ones: connections are open, modules imported and every slot has run."""
 
+WARM_UP_SECONDS = 60.0
+
+
+class Stuck(RuntimeError):
+    """A system made no progress."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -204,9 +210,9 @@ def _produce(producer: str, count: int, environment: Mapping[str, str]) -> Given
     return Given(**report)
 
 
-def _wait_until(reached: Callable[[], bool], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
+def _wait_until(reached: Callable[[], bool]) -> None:
+    until = time.monotonic() + WARM_UP_SECONDS
     while not reached():
         if time.monotonic() > until:
-            raise TimeoutError("the warm-up did not end")
+            raise Stuck(f"the warm-up did not end within {WARM_UP_SECONDS:g} s")
         time.sleep(0.1)

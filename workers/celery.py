@@ -19,10 +19,6 @@ nothing to claim, so this only has to exceed the longest Celery-native job."""
 SOCKET_SECONDS = 5
 """A frozen broker must not hang a publisher for ever."""
 RESULT_SECONDS = 24 * 3600
-INTAKE_SHARE = 5
-"""A process takes a message per this many slots at a time: with several ids each that fills its slots and a little more.
-Were it one per slot, the first process would take the whole window and leave the others idle."""
-LEAST_INTAKE = 4
 
 
 @lru_cache
@@ -44,7 +40,7 @@ def celery_config() -> dict[str, Any]:
         "task_routes": {"assay.control.*": {"queue": CONTROL_QUEUE}},
         "task_acks_late": True,
         "task_track_started": True,
-        "worker_concurrency": max(LEAST_INTAKE, settings.worker_slots // INTAKE_SHARE),
+        "worker_concurrency": settings.worker_slots,
         "worker_prefetch_multiplier": 1,
         "worker_send_task_events": True,
         "worker_hijack_root_logger": False,

@@ -60,8 +60,9 @@ def workshop() -> Workshop:
 def run_ids(tenant_id: str, job_ids: list[str]) -> None:
     """Run the jobs of an ids-only message on the process's slots, and return when they have come to rest."""
     shop = workshop()
-    futures = [shop.slots.submit(partial(_run_one, tenant_id, UUID(job_id))) for job_id in job_ids]
-    shop.wait_for(futures)
+    ids = [UUID(job_id) for job_id in job_ids]
+    shop.place.held.receive(ids)
+    shop.wait_for([shop.slots.submit(partial(_run_one, tenant_id, job_id)) for job_id in ids])
 
 
 def run_native(
@@ -95,6 +96,7 @@ def keep_house() -> None:
 
 def _run_one(tenant_id: str, job_id: UUID) -> None:
     shop = workshop()
+    shop.place.held.begin(job_id)
     try:
         claim = execute(shop.place, tenant_id, job_id)
         if claim is not None and claim.native:

@@ -8,8 +8,6 @@ import logging
 import threading
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from jobs.dispatch import Publisher, dispatch
 from jobs.execute import Workplace
 from jobs.reconcile import sweep
@@ -20,6 +18,7 @@ POLL_SECONDS = 0.5
 """A dispatch round comes at least this often; finished jobs ask for one at once."""
 PAUSE_SECONDS = 0.02
 """Rounds asked for within this time are one round."""
+PAUSE_AFTER_ERROR_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +32,9 @@ class Upkeep:
         self._publisher = publisher
         self._stopping = threading.Event()
         self._wanted = threading.Event()
+        turns = {"heartbeat": self._heartbeat, "dispatch": self._dispatch, "sweep": self._sweep}
         self._threads = [
-            threading.Thread(
-                target=self._every, args=(self._heartbeat, self._beat_pause), name="heartbeat", daemon=True
-            ),
-            threading.Thread(
-                target=self._every, args=(self._dispatch, self._dispatch_pause), name="dispatch", daemon=True
-            ),
+            threading.Thread(target=self._every, args=(turn,), name=name, daemon=True) for name, turn in turns.items()
         ]
 
     def start(self) -> None:
@@ -59,23 +54,15 @@ class Upkeep:
             if thread.is_alive():
                 thread.join()
 
-    def _every(self, step: Callable[[], None], pause: Callable[[], None]) -> None:
+    def _every(self, turn: Callable[[], None]) -> None:
         while not self._stopping.is_set():
             try:
-                step()
-            except SQLAlchemyError as error:
-                # The database is away: leases run out if it stays so, and the sweeper sees to them. Keep trying.
-                _log.warning(
-                    "%s: the database did not answer (%s)", threading.current_thread().name, type(error).__name__
-                )
-            pause()
-
-    def _sweep(self) -> None:
-        if sweep(self._place.database, self._place.settings):
-            self.want_dispatch()
-
-    def _sweep_pause(self) -> None:
-        self._stopping.wait(self._place.settings.sweep_seconds)
+                turn()
+            except Exception as error:
+                # A database or broker that is away comes back; whatever it is, a process whose leases are no longer
+                # renewed is worse than one that says so and tries again.
+                _log.warning("%s: %s; trying again", threading.current_thread().name, type(error).__name__)
+                self._stopping.wait(PAUSE_AFTER_ERROR_SECONDS)
 
     def _heartbeat(self) -> None:
         held = self._place.held
@@ -85,14 +72,15 @@ class Upkeep:
                 connection, self._place.worker_id, self._place.actor,
                 slots=self._slots.count, busy=self._slots.busy, claims=held.claims,
             )  # fmt: skip
-
-    def _beat_pause(self) -> None:
         self._stopping.wait(self._place.settings.heartbeat_seconds)
 
     def _dispatch(self) -> None:
         self._wanted.clear()
         dispatch(self._place.database, self._publisher)
-
-    def _dispatch_pause(self) -> None:
         self._wanted.wait(POLL_SECONDS)
         self._stopping.wait(PAUSE_SECONDS)
+
+    def _sweep(self) -> None:
+        if sweep(self._place.database, self._place.settings):
+            self.want_dispatch()
+        self._stopping.wait(self._place.settings.sweep_seconds)
