@@ -3,9 +3,10 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 DOCUMENTS = Path(__file__).with_name("demo_data")
 """One JSONL file per task; README.md there says where they come from."""
+
+TASK_SECONDS = 22
+"""With the local model each task has so long until its deadline; then the stand-ins answer. It makes a call or two a
+second, fewer on a busy machine, and nobody waits ten minutes for a demo."""
+JOB_SECONDS = 15
+"""With the local model, one job's calls together: a small model sometimes writes without end."""
 
 _TELLING = ("repair", "larger", "escalation", "retry")
 """Attempts that show more than a first call that was accepted."""
@@ -43,17 +50,19 @@ def run_demo(settings: "Settings", *, as_json: bool) -> None:
         Stop: a job has not landed.
     """
     began = time.monotonic()
-    from stack.plan import connected
+    from stack.plan import connected, plan_for
     from stack.up import running
 
     tell = say if as_json else print_line
     with _home(settings) as home:
-        placed = settings.model_copy(update={"home": home})
+        local_model = plan_for(settings).model
+        patience = {"job_seconds": JOB_SECONDS, "max_tries": 1} if local_model else {}
+        placed = settings.model_copy(update={"home": home, **patience})
         tell("Starting PostgreSQL, Valkey, the model, two workers, beat and Flower ...")
         with running(placed, echo=tell) as state, opened(connected(placed, state.connections)) as connection:
             started = time.monotonic()
             tell(f"Everything runs ({started - began:.0f} s).{_where_to_watch(state)}")
-            batches = _submit(connection, tell)
+            batches = _submit(connection, tell, in_a_hurry=local_model)
             _follow(connection, list(batches.values()), as_json=as_json)
             seconds = time.monotonic() - started
             results = {task: _result(connection, batch) for task, batch in batches.items()}
@@ -77,19 +86,22 @@ def _home(settings: "Settings") -> Iterator[Path]:
         yield Path(folder)
 
 
-def _submit(connection: Connection, tell: Any) -> dict[str, UUID]:
+def _submit(connection: Connection, tell: Callable[[str], None], *, in_a_hurry: bool) -> dict[str, UUID]:
     """One batch per task that has documents here."""
     from jobs.submit import submit_batch
     from schemas.job import JobOptions
     from tasks import catalogue
 
     batches: dict[str, UUID] = {}
+    began = datetime.now(UTC)
     for task in catalogue():
         documents = DOCUMENTS / f"{task}.jsonl"
         if not documents.is_file():
             continue
+        share = TASK_SECONDS * (len(batches) + 1)
+        options = JobOptions(deadline=began + timedelta(seconds=share) if in_a_hurry else None)
         lines = documents.read_bytes().splitlines(keepends=True)
-        submitted = submit_batch(connection.database, DEFAULT_TENANT, task, lines, {}, JobOptions())
+        submitted = submit_batch(connection.database, DEFAULT_TENANT, task, lines, {}, options)
         assert submitted.batch_id is not None
         batches[task] = submitted.batch_id
         tell(f"{task}: {submitted.total} documents, batch {submitted.batch_id}")
@@ -148,7 +160,8 @@ def _print(results: dict[str, TaskResult], story: "Story", seconds: float, state
         print_line(
             "The model here has 135 million parameters: it proves the plumbing, not quality. It fails often, and what you\n"
             "see is the fallbacks catching it: every answer, the model's too, met its contract and its quotes stand in the\n"
-            "document; but a small model's label or number may still be wrong. ANTHROPIC_API_KEY brings a real one."
+            "document; but a small model's label or number may still be wrong. Each task had a deadline too, after which\n"
+            "no model was asked and the rules answered. ANTHROPIC_API_KEY brings a real model."
         )
     print_line("\nNext: `assay up` keeps all of this running; then, in another terminal,")
     print_line("  assay submit classify --jsonl tickets.jsonl --label billing --label shipping --label other")

@@ -69,7 +69,7 @@ def _as_usage(error: Exception) -> Exception:
     """What typer says of wrong arguments, as one sentence."""
     if not isinstance(error, typer.BadParameter.__mro__[1]):
         return error
-    message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    message = " ".join(error.format_message().replace("Value error, ", "").split())  # type: ignore[attr-defined]
     if not message:  # help was printed instead
         sys.exit(USAGE)
     context = getattr(error, "ctx", None)

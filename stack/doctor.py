@@ -75,13 +75,13 @@ def _database(url: str | None) -> PartReport:
 
     from storage.database import sqlalchemy_url
     from storage.guard import UnsafeDatabase, check_migrated, check_role
-    from storage.migrate import head_revision
+    from storage.version import HEAD_REVISION
 
     try:
         engine = create_engine(sqlalchemy_url(url), poolclass=NullPool, connect_args={"connect_timeout": SECONDS})
         with engine.connect() as connection:
             check_role(connection)
-            check_migrated(connection, head_revision())
+            check_migrated(connection, HEAD_REVISION)
     except UnsafeDatabase as error:
         detail, _, advice = str(error).partition(" Run ")
         return _failed("database", url, detail, f"Run {advice}" if advice else "Run `assay migrate`.")

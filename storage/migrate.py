@@ -8,7 +8,6 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.pool import NullPool
@@ -55,13 +54,6 @@ def migrate(admin_url: str, *, app_password: str | None = None) -> str | None:
     finally:
         engine.dispose()
     return None if password is None else _with_login(admin_url, APP_ROLE, password)
-
-
-def head_revision() -> str:
-    """The migration that this version of Assay needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
 
 
 def _check_server(connection: Connection) -> None:

@@ -15,7 +15,7 @@ from schemas.ids import new_id
 from schemas.settings import Settings
 from storage import guard, workers
 from storage.database import Database
-from storage.migrate import head_revision
+from storage.version import HEAD_REVISION
 from workers.publisher import CeleryPublisher
 from workers.slots import Slots
 from workers.upkeep import Upkeep
@@ -82,7 +82,7 @@ def open_database(settings: Settings, *, pool_size: int = 5) -> Database:
         raise NotConfigured("DATABASE_URL is not set: set it, or start everything with `assay up`.")
     database = Database(settings.database_url, pool_size=pool_size)
     try:
-        guard.check(database, head_revision())
+        guard.check(database, HEAD_REVISION)
     except BaseException:
         database.close()
         raise

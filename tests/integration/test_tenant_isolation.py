@@ -1,8 +1,11 @@
 """One tenant's rows are out of every other tenant's reach, through any table, for any statement."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
@@ -13,6 +16,7 @@ from schemas.ids import new_id
 from stack.commands import with_this_python, worker_command
 from storage import guard, leases, migrate
 from storage.database import Database
+from storage.version import HEAD_REVISION
 from tests.house import House, publish_all, submit_text, submit_texts
 
 _TENANT_TABLES = """
@@ -170,7 +174,7 @@ def test_a_superuser_is_refused_with_what_to_do(house: House) -> None:
     """The guard refuses a login that row-level security does not bind, and names the command that helps."""
     admin = Database(house.admin_url)
     with pytest.raises(guard.UnsafeDatabase, match=r"superuser.*assay migrate"):
-        guard.check(admin, migrate.head_revision())
+        guard.check(admin, HEAD_REVISION)
     admin.close()
 
 
@@ -211,4 +215,11 @@ def test_a_worker_refuses_to_start_as_superuser(house: House) -> None:
 def test_migrating_again_changes_nothing(house: House, database: Database) -> None:
     """Migration may run on every start: the second time it makes nothing and keeps the password."""
     assert migrate.migrate(house.admin_url) is None
-    guard.check(database, migrate.head_revision())
+    guard.check(database, HEAD_REVISION)
+
+
+def test_the_constant_head_is_alembics_head() -> None:
+    """The revision that processes ask for is the newest migration there is."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD_REVISION
