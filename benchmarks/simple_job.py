@@ -38,7 +38,8 @@ SYSTEM = (
     + "; ".join(f"{label['name']}: {label['description']}" for label in LABELS)
     + ". Give as evidence a short quote copied verbatim from the document. Reply with JSON only."
 )
-POOL_SIZE = 10
+POOL_SIZE = 50
+"""A connection per thread: with fewer, SQLAlchemy's overflow opens and closes connections all the time."""
 
 metadata = MetaData()
 documents = Table(
@@ -77,7 +78,7 @@ def client() -> "Anthropic":
 @lru_cache
 def engine() -> Engine:
     """One connection pool per process."""
-    return create_engine(sqlalchemy_url(os.environ["DATABASE_URL"]), pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
+    return create_engine(sqlalchemy_url(os.environ["DATABASE_URL"]), pool_size=POOL_SIZE, max_overflow=0)
 
 
 @lru_cache

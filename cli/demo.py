@@ -27,7 +27,7 @@ DOCUMENTS = Path(__file__).with_name("demo_data")
 TASK_SECONDS = 22
 """With the local model each task has so long until its deadline; then the stand-ins answer. It makes a call or two a
 second, fewer on a busy machine, and nobody waits ten minutes for a demo."""
-JOB_SECONDS = 15
+JOB_SECONDS = 20
 """With the local model, one job's calls together: a small model sometimes writes without end."""
 
 _TELLING = ("repair", "larger", "escalation", "retry")
@@ -56,7 +56,7 @@ def run_demo(settings: "Settings", *, as_json: bool) -> None:
     tell = say if as_json else print_line
     with _home(settings) as home:
         local_model = plan_for(settings).model
-        patience = {"job_seconds": JOB_SECONDS, "max_tries": 1} if local_model else {}
+        patience = {"job_seconds": JOB_SECONDS, "max_tries": 1, "worker_slots": 1} if local_model else {}
         placed = settings.model_copy(update={"home": home, **patience})
         tell("Starting PostgreSQL, Valkey, the model, two workers, beat and Flower ...")
         with running(placed, echo=tell) as state, opened(connected(placed, state.connections)) as connection:

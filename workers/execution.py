@@ -21,6 +21,7 @@ from schemas.job import LANDED_STATES, JobOptions, JobState, JobView
 from storage.guard import UnsafeDatabase
 from tasks.spec import AnyTask, plain_errors
 from workers.celery import app, worker_settings
+from workers.messages import JobFailed, RequestRefused
 from workers.observability import set_up_logging
 from workers.wiring import NotConfigured, Workshop
 
@@ -29,14 +30,6 @@ NATIVE_POLL_SECONDS = 0.25
 
 _log = logging.getLogger(__name__)
 _open: list[Workshop] = []
-
-
-class JobFailed(Exception):
-    """A Celery-native job ended without an answer; ``AsyncResult.get()`` raises this."""
-
-
-class RequestRefused(Exception):
-    """A Celery-native message broke the task's contract; nothing was recorded."""
 
 
 class Delivered:

@@ -14,6 +14,14 @@ from tasks import catalogue
 from tasks.spec import AnyTask
 
 
+class JobFailed(Exception):
+    """A Celery-native job ended without an answer; ``AsyncResult.get()`` raises this."""
+
+
+class RequestRefused(Exception):
+    """A Celery-native message broke the task's contract; nothing was recorded."""
+
+
 class QuietRequest(Request):  # type: ignore[misc]
     """A delivered message whose content is never repeated: events, Flower's pages and logs see ids only."""
 
@@ -60,7 +68,7 @@ def _register(app: Celery, task: AnyTask) -> None:
         return execution.run_ids(tenant, jobs or [])
 
     run.__doc__ = task.about
-    app.task(run, name=task.celery_name, bind=True, base=QuietTask)
+    app.task(run, name=task.celery_name, bind=True, base=QuietTask, throws=(JobFailed, RequestRefused))
 
 
 def _register_control(app: Celery) -> None:

@@ -9,6 +9,7 @@ def set_up_logging() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(_without_bodies)
     for noisy in (
         "celery.worker.strategy",
         "celery.app.trace",
@@ -19,3 +20,14 @@ def set_up_logging() -> None:
         "kombu",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _without_bodies(record: logging.LogRecord) -> bool:
+    """Celery logs messages that it cannot read or does not know in full, and a producer's may hold a document: only the
+    fixed words of its sentence are kept, and the name of an unknown task."""
+    if record.levelno >= logging.ERROR and record.args:
+        template = str(record.msg)
+        unknown = "unregistered task" in template
+        name = str(record.args[0])[:100] if unknown and isinstance(record.args, tuple) else ""
+        record.msg, record.args, record.exc_info = template.partition("%")[0].strip() + " " + name, (), None
+    return True

@@ -87,6 +87,7 @@ def test_a_marker_is_found_nowhere_but_in_postgres(
         texts = [f"{MARKER} {kind} billing" for kind in ("fine", "repair", "refused", "echoed", "odd")]
         options = JobOptions(fallback=FallbackPolicy.PERSON)
         landed(database, tenant, submit_texts(database, tenant, texts, options))
+        _misaddressed(house, f"{MARKER} nobody's task")
         native = _native(house, f"{MARKER} native billing")
         assert MARKER in str(native["answer"])
         shown = eventually(lambda: _tasks(port), "Flower has seen the tasks")
@@ -97,6 +98,7 @@ def test_a_marker_is_found_nowhere_but_in_postgres(
     assert b"assay.classify" in pages
     assert MARKER.encode() not in pages
     assert MARKER not in workers.logs()
+    assert "unregistered task of type 'assay.sumarize'" in workers.logs().replace("KeyError(", "")
     assert MARKER not in log.read_text()
     for path in (house.home / "logs").iterdir():
         assert MARKER.encode() not in path.read_bytes(), path.name
@@ -118,6 +120,15 @@ def _tasks(port: int) -> bytes:
         return b""
     ids = re.findall(rb'"uuid": "([0-9a-f-]+)"', listed)
     return listed + b"".join(_page(port, f"/task/{task_id.decode()}") for task_id in ids)
+
+
+def _misaddressed(house: House, text: str) -> None:
+    """A document sent to a task that does not exist."""
+    from celery import Celery
+
+    app = Celery("producer", broker=house.broker_url, set_as_current=False)
+    app.send_task("assay.sumarize", kwargs={"request": {"text": text}})
+    app.close()
 
 
 def _native(house: House, text: str) -> dict[str, object]:

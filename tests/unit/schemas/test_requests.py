@@ -43,7 +43,7 @@ def test_a_wrong_request_is_refused_in_words(task: str, request_data: object, wo
 def test_no_input_does_more_than_be_refused(data: object) -> None:
     """Whatever JSON comes in that is no request, it is refused in words and nothing else is raised."""
     for task in ("summarize", "classify", "extract"):
-        with pytest.raises(RequestRefused, match="."):
+        with pytest.raises(RequestRefused):
             find_task(task).read_request(data)
 
 
