@@ -1,6 +1,8 @@
 """CPU and memory of processes, as the kernel counts them."""
 
+import contextlib
 from collections.abc import Iterable
+from pathlib import Path
 
 import psutil
 
@@ -17,17 +19,24 @@ def system_seconds(pids: Iterable[int]) -> float:
 
 
 def tree_cpu_seconds(pid: int) -> float:
-    """The same of a server with everything below it, children that have ended included."""
+    """The same of a server of single-threaded processes: it and its children, those that have ended included."""
     root = psutil.Process(pid)
     own = root.cpu_times()
-    total = own.user + own.system + own.children_user + own.children_system
+    total = _precise_seconds(root) + own.children_user + own.children_system
     for child in root.children(recursive=True):
-        try:
-            times = child.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += _precise_seconds(child)
     return float(total)
+
+
+def _precise_seconds(process: psutil.Process) -> float:
+    """CPU time in nanoseconds where the kernel tells it. The usual figures are cut to hundredths of a second per
+    process: of a hundred backends with three milliseconds each nothing would be left."""
+    try:
+        return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e9
+    except (OSError, ValueError, IndexError):
+        times = process.cpu_times()
+        return float(times.user + times.system)
 
 
 def memory_bytes(pids: Iterable[int]) -> int:

@@ -191,7 +191,9 @@ def publish_all(database: Database) -> list[UUID]:
     return [job_id for _, _, ids in publisher.messages for job_id in ids]
 
 
-def run_assay(house: House, *arguments: str, stdin: bytes | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run_assay(
+    house: House, *arguments: str, stdin: bytes | None = None, **environment: str
+) -> "subprocess.CompletedProcess[str]":
     """The `assay` command as a user runs it."""
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", *arguments],

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import xllamacpp
 
+from stack.local_model.copying import only_copies
 from stack.local_model.errors import ProtocolError
 from stack.local_model.prompt import Prompt
 
@@ -191,7 +192,9 @@ def _request(prompt: Prompt) -> dict[str, Any]:
         "cache_prompt": False,
         **SAMPLING,
     }
-    return request if prompt.schema is None else request | {"json_schema": prompt.schema}
+    if prompt.schema is None:
+        return request
+    return request | {"json_schema": only_copies(prompt.schema, prompt.messages)}
 
 
 def _take(chunk: dict[str, Any], completion: Completion, on_text: Callable[[str], None]) -> None:

@@ -43,7 +43,12 @@ class Case:
 
 TWO_TIERS = ["first", "repair", "escalation", "repair", "escalation", "repair"]
 """Each of the three tiers is asked, and told once what was wrong."""
-PATIENT = {"ASSAY_MAX_TRIES": "2", "ASSAY_MAX_WAITS": "1", "ASSAY_CALL_SECONDS": "1.5", "ASSAY_TRANSPORT_WAIT_MAX_SECONDS": "1"}
+PATIENT = {
+    "ASSAY_MAX_TRIES": "2",
+    "ASSAY_MAX_WAITS": "1",
+    "ASSAY_CALL_SECONDS": "1.5",
+    "ASSAY_TRANSPORT_WAIT_MAX_SECONDS": "1",
+}
 
 CASES = [
     Case("fine", [plays.answer()], ["accepted"], None, AnsweredBy.MODEL, ["first"]),

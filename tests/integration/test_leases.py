@@ -24,7 +24,9 @@ CALL = Call(
     task="classify", purpose=Purpose.FIRST, prompt_version="v1", prompt_digest="d", tier=Tier.SMALL, model="m", system="s",
     messages=[{"role": "user", "content": "u"}], max_tokens=16, parameters={}, output_schema={},
 )  # fmt: skip
-REPLY = Reply(text="{}", stop_reason="end_turn", model="m", request_id="r", usage=Usage(input_tokens=5), raw={}, seconds=1)
+REPLY = Reply(
+    text="{}", stop_reason="end_turn", model="m", request_id="r", usage=Usage(input_tokens=5), raw={}, seconds=1
+)
 OUTPUT = {"outcome": "classification", "labels": ["other"], "evidence": "x", "confidence": None}
 
 
@@ -125,7 +127,9 @@ def test_a_cancelled_job_is_not_answered_but_its_call_is_booked(house: House, da
     assert not answer(database, claimed)
     with database.tenant(tenant) as connection:
         attempts.settle(connection, claimed, Settlement(1, AttemptOutcome.REJECTED, REPLY))
-    assert house.query("SELECT outcome, input_tokens FROM attempts WHERE job_id = %s", claimed.job_id) == [("rejected", 5)]
+    assert house.query("SELECT outcome, input_tokens FROM attempts WHERE job_id = %s", claimed.job_id) == [
+        ("rejected", 5)
+    ]
     assert show.show(database, tenant, claimed.job_id).state == JobState.CANCELLED
 
 

@@ -66,7 +66,11 @@ def test_accepting_answers_the_job(database: Database, tenant: str, waiting: UUI
     assert view.answer["labels"] == ["billing"]
     story = show.story(database, tenant, waiting)
     assert story.review is not None
-    assert (story.review["decided_by"], story.review["decision"], story.review["note"]) == ("ann", "accept", "plainly billing")
+    assert (story.review["decided_by"], story.review["decision"], story.review["note"]) == (
+        "ann",
+        "accept",
+        "plainly billing",
+    )
     assert [event["kind"] for event in story.events] == ["review_claimed", "decided"]
 
 

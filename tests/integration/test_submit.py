@@ -55,7 +55,10 @@ def test_a_lines_own_id_comes_back_as_reference(database: Database, tenant: str)
         (b'{"text": "\\ud800"}', "line 7: text: holds half of a surrogate pair"),
         (b'{"text": "x", "labels": ["one"]}', "line 7: labels: list should have at least 2 items"),
         (b'{"text": "x", "labels": ["a", "a"]}', "stands twice"),
-        (b'{"text": "x", "tone": "kind"}', "line 7: tone: there is no such field; the fields of classify are: text, labels, multi"),
+        (
+            b'{"text": "x", "tone": "kind"}',
+            "line 7: tone: there is no such field; the fields of classify are: text, labels, multi",
+        ),
         (b'{"text": "x", "id": [1]}', "line 7: id: give a string"),
         (b"[" * 200_000, "line 7: is not JSON"),
     ],

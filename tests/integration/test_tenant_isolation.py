@@ -51,9 +51,7 @@ def two_tenants(house: House, database: Database, clean: None) -> tuple[str, str
             assert claimed is not None
             _insert_attempt_and_event(connection, first, job_id, claimed.fence)
             if job_id == answered:
-                leases.conclude_answered(
-                    connection, claimed, AnsweredBy.RULES, {"x": 1}, attempt=None, failure=failure
-                )
+                leases.conclude_answered(connection, claimed, AnsweredBy.RULES, {"x": 1}, attempt=None, failure=failure)
             else:
                 leases.conclude_in_review(connection, claimed, failure, None)
     return first, second
@@ -118,14 +116,18 @@ def test_no_statement_changes_another_tenants_rows(
         assert house.query(f"SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} t") == before
 
 
-def test_no_row_can_be_planted_in_another_tenant(house: House, database: Database, two_tenants: tuple[str, str]) -> None:
+def test_no_row_can_be_planted_in_another_tenant(
+    house: House, database: Database, two_tenants: tuple[str, str]
+) -> None:
     """A copy of a row, inserted for the first tenant by the second, is refused in every table."""
     first, second = two_tenants
     for table, column in _tables(house):
         columns = [name for (name,) in house.query(
             "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s", table
         )]  # fmt: skip
-        row = house.query(f"SELECT {', '.join(f'{c}::text' for c in columns)} FROM {table} WHERE {column} = %s", first)[0]
+        row = house.query(f"SELECT {', '.join(f'{c}::text' for c in columns)} FROM {table} WHERE {column} = %s", first)[
+            0
+        ]
         marks = ", ".join("%s" for _ in columns)
         with pytest.raises(DBAPIError) as refused, database.tenant(second) as connection:
             connection.exec_driver_sql(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", tuple(row))
@@ -139,7 +141,9 @@ def test_without_a_tenant_nothing_is_visible(house: House, database: Database, t
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0, table
 
 
-def test_partitions_cannot_be_read_around_the_policy(house: House, database: Database, two_tenants: tuple[str, str]) -> None:
+def test_partitions_cannot_be_read_around_the_policy(
+    house: House, database: Database, two_tenants: tuple[str, str]
+) -> None:
     """Each partition refuses the application role, and has row-level security forced should a right be given later."""
     partitions = [name for (name,) in house.query(_PARTITIONS)]
     assert len(partitions) >= 4 * 4
@@ -182,7 +186,10 @@ def test_a_superuser_is_refused_with_what_to_do(house: House) -> None:
     ("make", "word"),
     [
         ("CREATE ROLE sly LOGIN PASSWORD 'x' BYPASSRLS", "BYPASSRLS"),
-        ("CREATE ROLE sly LOGIN PASSWORD 'x'; CREATE TABLE lot (); ALTER TABLE lot OWNER TO sly", "owns 1 of the tables"),
+        (
+            "CREATE ROLE sly LOGIN PASSWORD 'x'; CREATE TABLE lot (); ALTER TABLE lot OWNER TO sly",
+            "owns 1 of the tables",
+        ),
     ],
 )
 def test_bypassrls_and_ownership_are_refused(house: House, make: str, word: str) -> None:

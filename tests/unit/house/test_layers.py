@@ -12,7 +12,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 def packages() -> set[str]:
     """The folders that hold code of ours."""
     return {
-        path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name not in {"tests", "benchmarks", "docs"}
+        path.parent.name
+        for path in ROOT.glob("*/__init__.py")
+        if path.parent.name not in {"tests", "benchmarks", "docs"}
     }
 
 
@@ -50,7 +52,11 @@ def test_importing_connects_to_nothing() -> None:
         "            importlib.import_module(module.name)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False, env={"PATH": "/usr/bin:/bin", "HOME": "/"}
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/"},
     )
     assert done.returncode == 0, done.stderr.decode()
 

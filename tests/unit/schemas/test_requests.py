@@ -39,7 +39,11 @@ def test_a_wrong_request_is_refused_in_words(task: str, request_data: object, wo
     assert words in str(refused.value)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
+    )
+)
 def test_no_input_does_more_than_be_refused(data: object) -> None:
     """Whatever JSON comes in that is no request, it is refused in words and nothing else is raised."""
     for task in ("summarize", "classify", "extract"):

@@ -63,7 +63,9 @@ def test_changed_words_are_not_a_quote(quote: str, source: str) -> None:
     assert locate(quote, source) is None
 
 
-@pytest.mark.parametrize("quote", ["", " ", ".", "-", "\n\t", '""', "\u201c \u201d", "...", "\u2026", "\u00ad", "\u200b"])
+@pytest.mark.parametrize(
+    "quote", ["", " ", ".", "-", "\n\t", '""', "\u201c \u201d", "...", "\u2026", "\u00ad", "\u200b"]
+)
 def test_a_quote_without_anything_to_read_is_no_quote(quote: str) -> None:
     """Empty, blank, invisible, or only marks around nothing."""
     assert locate(quote, "Some source without any of these in it") is None
@@ -95,7 +97,9 @@ def test_a_span_lies_within_the_source(quote: str, source: str) -> None:
         assert 0 <= span.start < span.end <= len(source)
 
 
-@pytest.mark.parametrize(("quote", "source"), [("total 50", "total 500"), ("50 EUR", "150 EUR"), ("Total  50", "total 500 ")])
+@pytest.mark.parametrize(
+    ("quote", "source"), [("total 50", "total 500"), ("50 EUR", "150 EUR"), ("Total  50", "total 500 ")]
+)
 def test_a_quote_does_not_cut_a_number_in_two(quote: str, source: str) -> None:
     """A quote that ends or begins inside a longer number is no quote of it: the amount is another one."""
     assert locate(quote, source) is None
