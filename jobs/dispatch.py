@@ -17,7 +17,7 @@ IDLE_WINDOW = 100
 ROUND_SHARE = 4
 """A round waits until this part of the window is free: by then one and a half times the capacity is still under way,
 and many ids go out in few messages."""
-MOST_IDS = 6
+MOST_IDS = 10
 """Ids in one message at most. A message's cost is divided by them; but a worker process takes whole messages, and with
 long ones one process would take what another has room for."""
 

@@ -18,7 +18,7 @@ class Database:
 
     Args:
         url: libpq URL (``postgresql://...``) of the application role.
-        pool_size: connections kept; twice as many may be open for a moment.
+        pool_size: connections at most. None is opened for a moment only: a login costs more than many transactions.
         statement_seconds: the server ends a statement that takes longer.
     """
 
@@ -26,7 +26,7 @@ class Database:
         self.engine: Engine = create_engine(
             sqlalchemy_url(url),
             pool_size=pool_size,
-            max_overflow=pool_size,
+            max_overflow=0,
             pool_timeout=30,
             hide_parameters=True,  # an error's text must not repeat documents into a log
             connect_args={

@@ -25,8 +25,8 @@ WITH job AS (
 )
 SELECT job.id AS job_id, job.tenant_id, job.task, job.fence, job.tries, job.waits, job.fallback, job.deadline,
        job.prompt_version, job.native, job.deadline < now() AS overdue, inputs.request,
-       (SELECT coalesce(max(number), 0) FROM attempts WHERE attempts.job_id = job.id) AS attempts
-FROM job JOIN inputs ON inputs.job_id = job.id
+       (SELECT coalesce(max(number), 0) FROM attempts WHERE attempts.job_id = %(id)s) AS attempts
+FROM job, inputs WHERE inputs.job_id = %(id)s
 """
 _ANSWERED = """
 WITH job AS (

@@ -39,7 +39,6 @@ def celery_config() -> dict[str, Any]:
         "task_default_queue": QUEUE,
         "task_routes": {"assay.control.*": {"queue": CONTROL_QUEUE}},
         "task_acks_late": True,
-        "task_track_started": True,
         "worker_concurrency": settings.worker_slots,
         "worker_prefetch_multiplier": 1,
         "worker_send_task_events": True,

@@ -56,6 +56,7 @@ def run_ids(tenant_id: str, job_ids: list[str]) -> None:
     ids = [UUID(job_id) for job_id in job_ids]
     shop.place.held.receive(ids)
     shop.wait_for([shop.slots.submit(partial(_run_one, tenant_id, job_id)) for job_id in ids])
+    shop.upkeep.want_dispatch()
 
 
 def run_native(
@@ -100,8 +101,6 @@ def _run_one(tenant_id: str, job_id: UUID) -> None:
         _log.error(
             "job %s: run ended by %s", job_id, type(error).__name__, exc_info=not isinstance(error, SQLAlchemyError)
         )
-    finally:
-        shop.upkeep.want_dispatch()
 
 
 def _landed(tenant_id: str, job_id: UUID) -> Delivered:

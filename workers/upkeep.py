@@ -16,7 +16,7 @@ from workers.slots import Slots
 
 POLL_SECONDS = 0.5
 """A dispatch round comes at least this often; finished jobs ask for one at once."""
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.05
 """Rounds asked for within this time are one round."""
 PAUSE_AFTER_ERROR_SECONDS = 0.5
 

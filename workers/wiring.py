@@ -20,7 +20,7 @@ from workers.publisher import CeleryPublisher
 from workers.slots import Slots
 from workers.upkeep import Upkeep
 
-POOL_SIZE = 10
+POOL_SIZE = 16
 """Connections per process: transactions take milliseconds, so few serve many slots."""
 
 _log = logging.getLogger(__name__)

@@ -188,8 +188,9 @@ def _request(prompt: Prompt) -> dict[str, Any]:
         "max_tokens": prompt.max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
-        # With the state of the last prompt reused, rounding and so answers would depend on what came before.
-        "cache_prompt": False,
+        # The jobs of a batch share their system prompt: not reading it again more than halves a call (2.8 s to 1.2 s). The
+        # price: rounding, and so now and then a word, depends on what came before.
+        "cache_prompt": True,
         **SAMPLING,
     }
     if prompt.schema is None:
