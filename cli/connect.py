@@ -23,9 +23,9 @@ class Connection:
 
 def read_settings() -> "Settings":
     """The settings, read once per command."""
-    from schemas.settings import Settings
+    from schemas.settings import read_settings as read
 
-    return Settings()
+    return read()
 
 
 def complete_settings() -> "Settings":

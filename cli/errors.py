@@ -19,6 +19,7 @@ _CODES = {
     "tasks.UnknownTask": USAGE,
     "tasks.spec.RequestRefused": USAGE,
     "stack.errors.StackError": FAILED,
+    "schemas.settings.SettingsRefused": USAGE,
     "storage.guard.UnsafeDatabase": FAILED,
     "storage.migrate.MigrationRefused": FAILED,
     "workers.wiring.NotConfigured": FAILED,
@@ -27,7 +28,6 @@ _CODES = {
 
 _DATABASE_ERROR = "sqlalchemy.exc.SQLAlchemyError"
 _BAD_DATABASE_URL = "sqlalchemy.exc.ArgumentError"
-_SETTINGS_ERROR = "pydantic_core._pydantic_core.ValidationError"
 
 
 class Stop(Exception):
@@ -86,8 +86,6 @@ def _of_a_library(error: BaseException, kinds: list[str]) -> tuple[str, int] | N
         return "DATABASE_URL is not a database URL; use postgresql://user:password@host/name.", USAGE
     if _DATABASE_ERROR in kinds:
         return _database_sentence(error), FAILED
-    if _SETTINGS_ERROR in kinds and getattr(error, "title", "") == "Settings":
-        return _settings_sentence(error), USAGE
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror.lower()}.", FAILED
@@ -111,12 +109,6 @@ def _database_sentence(error: BaseException) -> str:
         return f"The database is not reachable: {said}. Check DATABASE_URL and that the server runs."
     # Its text could repeat a document: the kind of error alone is said.
     return f"The database refused the work ({type(cause).__name__}); nothing was written."
-
-
-def _settings_sentence(error: BaseException) -> str:
-    problems = error.errors(include_input=False, include_url=False)  # type: ignore[attr-defined]
-    said = [f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg'].lower()}" for problem in problems]
-    return f"An environment variable is wrong: {'; '.join(said)}."
 
 
 def _silence_output() -> None:

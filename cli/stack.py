@@ -2,6 +2,7 @@
 
 import os
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -73,7 +74,11 @@ def migrate(
         raise wrong_usage("No database is named: give --admin-url, or set DATABASE_ADMIN_URL.")
     from storage.migrate import migrate as bring_up_to_date
 
-    database_url = bring_up_to_date(url, app_password=os.environ.get("ASSAY_APP_PASSWORD") or None)
+    chosen = os.environ.get("ASSAY_APP_PASSWORD") or None
+    database_url = bring_up_to_date(url, app_password=chosen)
+    if chosen is not None and database_url is not None:
+        # Whoever chose the password knows it; in a container this output ends up in a log.
+        database_url = database_url.replace(quote(chosen, safe=""), "ASSAY_APP_PASSWORD", 1)
     if as_json:
         print_json({"database_url": database_url})
     elif database_url is None:

@@ -16,7 +16,6 @@ from orchestration.pipeline import Prepared, prepare, pursue
 from orchestration.provider import Provider
 from schemas.answer import Answer, AnsweredBy
 from schemas.attempt import AttemptOutcome, BrokenCall, Call, Reply
-from schemas.base import Contract
 from schemas.failure import Failure, FailureReason
 from schemas.settings import Settings
 from storage import attempts, leases
@@ -25,7 +24,6 @@ from storage.attempts import Settlement
 from storage.database import Database
 from storage.leases import Claim
 from tasks import find_task
-from tasks.spec import AnyTask
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +45,6 @@ class Begun:
     """A claimed job and its first step: a prepared call, whose intent is recorded, or a failure."""
 
     claim: Claim
-    task: AnyTask
-    request: Contract
     first: Prepared | Failure
 
 
@@ -74,22 +70,30 @@ def _begin(place: Workplace, tenant_id: str, job_id: UUID) -> Begun | None:
         claim = leases.claim(connection, job_id, place.worker_id, place.settings.lease_seconds)
         if claim is None:
             return None
-        task = find_task(claim.task)
-        request = task.read_request(claim.request)
-        first = _first_step(place.settings, claim, task, request)
+        first = _first_step(place.settings, claim)
         if isinstance(first, Prepared):
             attempts.open_first(connection, claim, claim.attempts + 1, first.call, place.actor)
-    return Begun(claim, task, request, first)
+    return Begun(claim, first)
 
 
-def _first_step(settings: Settings, claim: Claim, task: AnyTask, request: Contract) -> Prepared | Failure:
+def _first_step(settings: Settings, claim: Claim) -> Prepared | Failure:
     if claim.overdue:
         return Failure(reason=FailureReason.TIMEOUT, detail="the job's deadline passed before a model was asked")
     if claim.tries >= settings.max_tries:
         return Failure(
             reason=FailureReason.UNREACHABLE, detail=f"{claim.tries} workers were lost while running this job"
         )
-    return prepare(task, request, settings.tiers, prompt_version=claim.prompt_version)
+    try:
+        task = find_task(claim.task)
+        return prepare(task, task.read_request(claim.request), settings.tiers, prompt_version=claim.prompt_version)
+    except Exception as error:
+        # Whatever it is (a task taken away, a contract changed since, a defect in a prompt): the claim must stand, or the
+        # job would be rung for and fail like this for ever.
+        _log.error("job %s cannot be prepared: %s", claim.job_id, type(error).__name__)
+        return Failure(
+            reason=FailureReason.MISCONFIGURED,
+            detail=f"this version of Assay cannot prepare the job ({type(error).__name__})",
+        )
 
 
 def _ask(place: Workplace, begun: Begun, ledger: "JobLedger") -> Answer | Failure:
@@ -137,7 +141,7 @@ def _write_answer(place: Workplace, begun: Begun, answer: Answer, ledger: "JobLe
 
 def _stand_in(place: Workplace, begun: Begun, failure: Failure, rung: StandIn, ledger: "JobLedger") -> None:
     """Rules first where the policy allows them; what they cannot answer goes to a person, or the job fails."""
-    suggestion = _rule_answer(begun) if rung.rules or rung.person else None
+    suggestion = _rule_answer(begun.claim) if rung.rules or rung.person else None
     with place.database.tenant(begun.claim.tenant_id) as connection:
         ledger.flush(connection)
         if rung.rules and suggestion is not None:
@@ -155,24 +159,21 @@ def _stand_in(place: Workplace, begun: Begun, failure: Failure, rung: StandIn, l
             _note(connection, begun, place, what, str(failure.reason))
 
 
-def _rule_answer(begun: Begun) -> dict[str, Any] | None:
+def _rule_answer(claim: Claim) -> dict[str, Any] | None:
     """The rule's answer, if it has one that meets the contract."""
-    if begun.task.rule is None:
-        return None
     try:
-        output = begun.task.rule(begun.request)
+        task = find_task(claim.task)
+        request = task.read_request(claim.request)
+        output = task.rule(request) if task.rule is not None else None
+        checked = None if output is None else task.check(request, output.model_dump(mode="json"))
     except Exception as error:
         # A defect in a rule must not lose the job: a person is next. Only the type is logged, texts never are.
-        _log.error("the rule of %s failed on job %s with %s", begun.task.name, begun.claim.job_id, type(error).__name__)
+        _log.error("the rule of %s failed on job %s with %s", claim.task, claim.job_id, type(error).__name__)
         return None
-    if output is None:
-        return None
-    checked = begun.task.check(begun.request, output.model_dump(mode="json"))
     if isinstance(checked, list):
-        _log.error("the rule of %s broke its contract on job %s", begun.task.name, begun.claim.job_id)
+        _log.error("the rule of %s broke its contract on job %s", claim.task, claim.job_id)
         return None
-    answer: dict[str, Any] = checked.model_dump(mode="json")
-    return answer
+    return None if checked is None else checked.model_dump(mode="json")
 
 
 def wait_seconds(settings: Settings, claim: Claim, failure: Failure) -> float:

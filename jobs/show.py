@@ -11,6 +11,9 @@ from schemas.job import FINAL_STATES, LANDED_STATES, JobView
 from storage import attempts, batches, jobs, reviews
 from storage.database import Database
 
+RESULTS_CHUNK = 500
+"""Results read at a time."""
+
 
 @dataclass(frozen=True)
 class Story:
@@ -129,10 +132,19 @@ def progress(database: Database, tenant_id: str, batch_id: UUID) -> Progress:
 def results(database: Database, tenant_id: str, batch_id: UUID) -> Iterator[JobView]:
     """A batch's jobs in input order, as a stream.
 
+    Read in chunks, a transaction each: neither the batch nor a transaction is held while a slow reader takes its time.
+
     Raises:
         NotFound: this tenant has no such batch.
     """
     with database.tenant(tenant_id) as connection:
         if batches.find(connection, batch_id) is None:
             raise NotFound(f"There is no batch {batch_id}.")
-        yield from jobs.results(connection, batch_id)
+    after = 0
+    while True:
+        with database.tenant(tenant_id) as connection:
+            chunk = jobs.results(connection, batch_id, after=after, limit=RESULTS_CHUNK)
+        yield from chunk
+        if len(chunk) < RESULTS_CHUNK:
+            return
+        after = chunk[-1].line or after

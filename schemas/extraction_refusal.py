@@ -10,7 +10,7 @@ MAX_NAME_CHARS: Final = 64
 DOCUMENT: Final = "docs/extraction-schemas.md"
 
 
-class SchemaRefused(ValueError):  # noqa: N818 - the design's word: a schema is refused
+class SchemaRefused(ValueError):
     """The schema is outside the documented subset.
 
     Attributes:

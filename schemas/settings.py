@@ -6,7 +6,7 @@ start with ``ASSAY_``.
 
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROVIDER_URL = "https://api.anthropic.com"
@@ -21,8 +21,7 @@ def _outside(name: str) -> AliasChoices:
 class Settings(BaseSettings):
     """All that may differ between two installations.
 
-    Raises:
-        pydantic.ValidationError: a variable does not parse; the command line turns this into one sentence.
+    Processes read them with :func:`read_settings`, which says in one sentence what is wrong.
     """
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True, populate_by_name=True)
@@ -88,3 +87,29 @@ class Settings(BaseSettings):
     def tiers(self) -> dict[str, str]:
         """Model id by tier, cheapest first."""
         return {"small": self.model_small, "standard": self.model_standard, "deep": self.model_deep}
+
+
+class SettingsRefused(ValueError):
+    """A variable of the environment does not parse; the message names it and says how."""
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsRefused: in one sentence.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"{_variable(str(e['loc'][0]))}: {_lower(e['msg'])}" for e in error.errors(include_input=False)]
+        raise SettingsRefused(f"An environment variable is wrong: {'; '.join(wrong)}.") from None
+
+
+def _variable(location: str) -> str:
+    """The variable's name: those of the outside contract are located by it, the others by their field."""
+    return location if location.isupper() else f"ASSAY_{location.upper()}"
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]

@@ -1,7 +1,7 @@
 """Jobs as producers see them: inserted, read, cancelled, retried."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -133,22 +133,13 @@ def request_of(connection: Connection, job_id: UUID) -> dict[str, Any]:
     return request
 
 
-def results(connection: Connection, batch_id: UUID, *, chunk: int = 500) -> Iterator[JobView]:
-    """A batch's jobs in input order, read in chunks so that no batch is held in memory."""
-    after = -1
-    while True:
-        rows = (
-            connection.exec_driver_sql(
-                _VIEW + "WHERE j.batch_id = %(batch)s AND j.line > %(after)s ORDER BY j.line LIMIT %(chunk)s",
-                {"batch": batch_id, "after": after, "chunk": chunk},
-            )
-            .mappings()
-            .all()
-        )
-        yield from map(_as_view, rows)
-        if len(rows) < chunk:
-            return
-        after = rows[-1]["line"]
+def results(connection: Connection, batch_id: UUID, *, after: int, limit: int) -> list[JobView]:
+    """A batch's next jobs behind this line, in input order."""
+    rows = connection.exec_driver_sql(
+        _VIEW + "WHERE j.batch_id = %(batch)s AND j.line > %(after)s ORDER BY j.line LIMIT %(limit)s",
+        {"batch": batch_id, "after": after, "limit": limit},
+    )
+    return [_as_view(row) for row in rows.mappings()]
 
 
 def cancel(connection: Connection, *, job_id: UUID | None = None, batch_id: UUID | None = None) -> list[UUID]:

@@ -1,11 +1,12 @@
 """The Celery application: its tasks come from the catalogue, its settings from the environment, read when first used."""
 
+import sys
 from functools import lru_cache
 from typing import Any
 
 from celery import Celery
 
-from schemas.settings import Settings
+from schemas.settings import Settings, SettingsRefused, read_settings
 from workers.messages import register_tasks
 from workers.schedule import beat_schedule
 
@@ -23,8 +24,11 @@ RESULT_SECONDS = 24 * 3600
 
 @lru_cache
 def worker_settings() -> Settings:
-    """The settings of this process."""
-    return Settings()
+    """The settings of this process; Celery's commands end with the sentence where one is wrong."""
+    try:
+        return read_settings()
+    except SettingsRefused as refusal:
+        sys.exit(f"assay: {refusal}")
 
 
 def celery_config() -> dict[str, Any]:

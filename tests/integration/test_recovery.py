@@ -118,3 +118,17 @@ def _expire(house: House) -> bool:
     swept = sweep(database, settings_of(house))
     database.close()
     return swept is not None and swept.recovered == 1
+
+
+def test_a_job_that_cannot_be_prepared_still_lands(
+    house: House, database: Database, tenant: str, workers: Workers
+) -> None:
+    """A stored input that no longer fits its contract, or a task that is gone, reaches a person instead of circling."""
+    batch = submit_texts(database, tenant, ["billing", "shipping"])
+    house.run("UPDATE inputs SET request = '{\"old\": true}'")
+    house.run("UPDATE jobs SET task = 'summarize' WHERE line = 2")
+    workers.start()
+    views = landed(database, tenant, batch)
+    assert [(view.state, view.failure.reason if view.failure else None) for view in views] == [
+        ("in_review", "misconfigured")
+    ] * 2

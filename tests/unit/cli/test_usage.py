@@ -114,7 +114,7 @@ def test_without_a_stack_the_sentence_says_how_to_start_one(
     [
         ("DATABASE_URL", "nonsense", 2, "DATABASE_URL is not a database URL"),
         ("DATABASE_URL", "postgresql://x:secret@127.0.0.1:1/x", 1, "The database is not reachable"),
-        ("ASSAY_CALL_SECONDS", "long", 2, "An environment variable is wrong: call_seconds"),
+        ("ASSAY_CALL_SECONDS", "long", 2, "An environment variable is wrong: ASSAY_CALL_SECONDS"),
     ],
 )
 def test_a_wrong_environment_is_one_sentence(
