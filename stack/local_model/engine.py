@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import xllamacpp
 
-from stack.local_model.copying import only_copies
 from stack.local_model.errors import ProtocolError
 from stack.local_model.prompt import Prompt
+from stack.local_model.reach import within_reach
 
 CONTEXT_TOKENS = 8192
 """What the model was trained for; with one slot the process takes 380 MB."""
@@ -195,7 +195,7 @@ def _request(prompt: Prompt) -> dict[str, Any]:
     }
     if prompt.schema is None:
         return request
-    return request | {"json_schema": only_copies(prompt.schema, prompt.messages)}
+    return request | {"json_schema": within_reach(prompt.schema, prompt.messages)}
 
 
 def _take(chunk: dict[str, Any], completion: Completion, on_text: Callable[[str], None]) -> None:
