@@ -1,12 +1,10 @@
 """The Celery application: its tasks come from the catalogue, its settings from the environment, read when first used."""
 
-import sys
-from functools import lru_cache
 from typing import Any
 
 from celery import Celery
 
-from schemas.settings import Settings, SettingsRefused, read_settings
+from workers.environment import worker_settings
 from workers.messages import register_tasks
 from workers.schedule import beat_schedule
 
@@ -20,15 +18,6 @@ nothing to claim, so this only has to exceed the longest Celery-native job."""
 SOCKET_SECONDS = 5
 """A frozen broker must not hang a publisher for ever."""
 RESULT_SECONDS = 24 * 3600
-
-
-@lru_cache
-def worker_settings() -> Settings:
-    """The settings of this process; Celery's commands end with the sentence where one is wrong."""
-    try:
-        return read_settings()
-    except SettingsRefused as refusal:
-        sys.exit(f"assay: {refusal}")
 
 
 def celery_config() -> dict[str, Any]:

@@ -20,9 +20,9 @@ from jobs.submit import SubmitRefused, submit_native
 from schemas.job import LANDED_STATES, JobOptions, JobState, JobView
 from storage.guard import UnsafeDatabase
 from tasks.spec import AnyTask, plain_errors
-from workers.celery import app, worker_settings
-from workers.messages import JobFailed, RequestRefused
+from workers.environment import worker_settings
 from workers.observability import set_up_logging
+from workers.refusals import JobFailed, RequestRefused
 from workers.wiring import NotConfigured, Workshop
 
 NATIVE_POLL_SECONDS = 0.25
@@ -125,7 +125,7 @@ def _store_native_result(tenant_id: str, job_id: UUID) -> None:
     """Leave the result where ``AsyncResult.get()`` looks, for a job whose own message was lost meanwhile."""
     view = show.show(workshop().place.database, tenant_id, job_id)
     if view.state in {JobState.ANSWERED, JobState.IN_REVIEW}:
-        app.backend.store_result(str(job_id), Delivered(view), "SUCCESS")
+        workshop().app.backend.store_result(str(job_id), Delivered(view), "SUCCESS")
 
 
 def _as_job_id(message_id: str) -> UUID:
@@ -137,12 +137,12 @@ def _as_job_id(message_id: str) -> UUID:
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
-def _open_workshop(**_: object) -> None:
+def _open_workshop(sender: Any, **_: object) -> None:
     settings = worker_settings()
     try:
         if settings.broker is None:
             raise NotConfigured("BROKER_URL (or REDIS_URL) is not set: set it, or start everything with `assay up`.")
-        _open.append(Workshop(settings, app))
+        _open.append(Workshop(settings, sender.app))
     except (NotConfigured, UnsafeDatabase) as refusal:
         sys.exit(f"assay worker: {refusal}")
     except SQLAlchemyError as error:

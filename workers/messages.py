@@ -12,14 +12,7 @@ from celery.worker.request import Request
 
 from tasks import catalogue
 from tasks.spec import AnyTask
-
-
-class JobFailed(Exception):
-    """A Celery-native job ended without an answer; ``AsyncResult.get()`` raises this."""
-
-
-class RequestRefused(Exception):
-    """A Celery-native message broke the task's contract; nothing was recorded."""
+from workers.refusals import JobFailed, RequestRefused
 
 
 class QuietRequest(Request):  # type: ignore[misc]

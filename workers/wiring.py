@@ -36,6 +36,7 @@ class Workshop:
     def __init__(self, settings: Settings, app: Celery) -> None:
         database = open_database(settings, pool_size=POOL_SIZE)
         self.settings = settings
+        self.app = app
         self.slots = Slots(settings.worker_slots)
         self.place = Workplace(
             database=database,
