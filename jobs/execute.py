@@ -141,7 +141,9 @@ def _write_answer(place: Workplace, begun: Begun, answer: Answer, ledger: "JobLe
 
 def _stand_in(place: Workplace, begun: Begun, failure: Failure, rung: StandIn, ledger: "JobLedger") -> None:
     """Rules first where the policy allows them; what they cannot answer goes to a person, or the job fails."""
-    suggestion = _rule_answer(begun.claim) if rung.rules or rung.person else None
+    # A worker lost even after the model was given up was lost in the rule: it is not run again.
+    rule_is_safe = begun.claim.tries <= place.settings.max_tries
+    suggestion = _rule_answer(begun.claim) if rule_is_safe and (rung.rules or rung.person) else None
     with place.database.tenant(begun.claim.tenant_id) as connection:
         ledger.flush(connection)
         if rung.rules and suggestion is not None:

@@ -132,3 +132,15 @@ def test_a_job_that_cannot_be_prepared_still_lands(
     assert [(view.state, view.failure.reason if view.failure else None) for view in views] == [
         ("in_review", "misconfigured")
     ] * 2
+
+
+def test_a_rule_that_kills_its_worker_is_not_run_for_ever(
+    house: House, database: Database, tenant: str, workers: Workers
+) -> None:
+    """A job whose worker was lost once more after the model was given up goes to a person without the rule."""
+    batch = submit_texts(database, tenant, ["Please refund the billing error.", "Please refund the billing error."])
+    house.run("UPDATE jobs SET tries = CASE line WHEN 1 THEN 3 ELSE 4 END")
+    workers.start()
+    views = landed(database, tenant, batch)
+    assert [(view.state, view.answered_by) for view in views] == [("answered", "rules"), ("in_review", None)]
+    assert house.provider.invoice() == []
