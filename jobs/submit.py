@@ -209,7 +209,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         raise SubmitRefused([f"is longer than {MAX_LINE_BYTES // 1024**2} MiB; split the document"])
     try:
-        data = json.loads(line.decode("utf-8"))
+        data = json.loads(line.decode("utf-8").rstrip("\r\n"))
     except UnicodeDecodeError as error:
         raise SubmitRefused([f"is not UTF-8 (byte {error.start + 1}); convert the file to UTF-8"]) from None
     except (ValueError, RecursionError) as error:

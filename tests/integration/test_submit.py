@@ -47,7 +47,7 @@ def test_a_lines_own_id_comes_back_as_reference(database: Database, tenant: str)
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (b'{"text": "x"', "line 7: is not JSON"),
+        (b'{"text": "x"\n', "line 7: is not JSON (column 13"),
         (b"\xff\xfe", "line 7: is not UTF-8"),
         (b'["text"]', "line 7: is not a JSON object"),
         (b'{"text": ""}', "line 7: text: is empty"),
