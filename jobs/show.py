@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from jobs.cancel import NotFound
-from schemas.job import FINAL_STATES, LANDED_STATES, JobView
+from schemas.job import LANDED_STATES, JobView
 from storage import attempts, batches, jobs, reviews
 from storage.database import Database
 
@@ -51,11 +51,6 @@ class Progress:
     def landed(self) -> int:
         """Jobs that no machine works on any more."""
         return sum(self.states.get(state, 0) for state in LANDED_STATES)
-
-    @property
-    def final(self) -> int:
-        """Jobs that are over, reviews included only when decided."""
-        return sum(self.states.get(state, 0) for state in FINAL_STATES)
 
     @property
     def is_over(self) -> bool:

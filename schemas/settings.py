@@ -67,15 +67,12 @@ class Settings(BaseSettings):
     transport_wait_max_seconds: float = Field(default=2, ge=0, description="longer waits put the job back instead")
 
     @field_validator(
-        "database_url", "database_admin_url", "redis_url", "broker_url", "anthropic_base_url", mode="before"
-    )
+        "database_url", "database_admin_url", "redis_url", "broker_url", "anthropic_api_key", "anthropic_base_url",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
-
-    @field_validator("anthropic_api_key", mode="before")
-    @classmethod
-    def _blank_key_is_unset(cls, value: object) -> object:
+        """Compose files pass an unset variable on as an empty one."""
         return None if value == "" else value
 
     @property
