@@ -73,6 +73,11 @@ _NET = re.compile(
     r"|base\s+imponible|zonder\s+btw|wartość\s+netto",
     re.IGNORECASE,
 )
+_EARLIER = re.compile(
+    r"previous|\bprior\b|opening|brought\s+forward|vorherig|saldovortrag|précédent|anterior|precedente|poprzedni",
+    re.IGNORECASE,
+)
+"""What was due before this document is not what it is about."""
 _AMOUNT_WORD = re.compile(
     r"\bamount\b|\bamt\b|betrag|montant|importe|importo|kwota|bedrag|\bprice\b|preis|\bprix\b", re.IGNORECASE
 )
@@ -205,11 +210,18 @@ def _best(layout: Layout, amounts: list[Amount], rank_of: Callable[[str], int]) 
 
 
 def _nearest_cell(label: str) -> str:
-    """The last column with words in it, currencies aside: ``TOTAL SAVING  0.00  TOTAL`` is about a total."""
+    """The last column with words in it, currencies aside: ``TOTAL SAVING  0.00  TOTAL`` is about a total. A lone "due" is
+    the end of what stands before it: ``Previous Balance   due``."""
+    tail = ""
     for begin, end in reversed(list(cells(label))):
-        if re.search(r"[^\W\d_]", _CURRENCY_WORD.sub("", label[begin:end])):
-            return label[begin:end]
-    return ""
+        cell = label[begin:end]
+        if not re.search(r"[^\W\d_]", _CURRENCY_WORD.sub("", cell)):
+            continue
+        if not tail and cell.strip().casefold() == "due":
+            tail = cell
+            continue
+        return f"{cell} {tail}".rstrip()
+    return tail
 
 
 def _before_tax_summary(layout: Layout, amounts: list[Amount]) -> list[Amount]:
@@ -221,6 +233,8 @@ def _before_tax_summary(layout: Layout, amounts: list[Amount]) -> list[Amount]:
 
 
 def _total_rank(label: str) -> int:
+    if _EARLIER.search(label):
+        return 0
     if _STRONG_TOTAL.search(label) and not re.search(r"excl|\bex\b|\bHT\b|qty|saving|change", label, re.IGNORECASE):
         return 3
     if _NOT_TOTAL.search(label):

@@ -242,3 +242,12 @@ def test_what_only_reading_would_find_is_left_out() -> None:
     }
 
     assert _values("Ann wrote that it is urgent: true. Pens 5.00", **values) is None
+
+
+def test_what_was_due_before_is_not_the_amount() -> None:
+    """A previous balance stands beside "due" like a total, and is not what this document charges."""
+    text = "Previous Balance   due $412.25     Fee   $12.37     Amount charged   $424.62     New Balance   $0.00"
+    schema = {"type": "object", "properties": {"charged": {"type": "number", "description": "amount charged"}}}
+    found = extract(ExtractRequest(text=text, schema=schema))
+    assert found is not None
+    assert found.fields["charged"]["value"] == 424.62
