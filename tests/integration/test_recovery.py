@@ -66,9 +66,11 @@ def test_a_stopping_worker_gives_its_leases_back_at_once(
     batch = submit_texts(database, tenant, [f"hang {number}" for number in range(20)])
     eventually(lambda: running(house) == 10, "all slots busy")
     assert workers.kill(pid, signal.SIGTERM) == 0
-    assert show.progress(database, tenant, batch).states == {"queued": 20}
+    # What ran is due again at once. A message that still lay on the broker is another worker's to take.
+    assert set(show.progress(database, tenant, batch).states) <= {"queued", "published"}
     assert house.query("SELECT max(tries) FROM jobs") == [(0,)]
-    assert house.query("SELECT outcome, count(*) FROM attempts GROUP BY outcome") == [("unknown", 10)]
+    ran = "SELECT a.outcome, j.state, count(*) FROM attempts a JOIN jobs j ON j.id = a.job_id GROUP BY 1, 2"
+    assert house.query(ran) == [("unknown", "queued", 10)]
     house.provider.reset()
     workers.start()
     each_answered_once(house, landed(database, tenant, batch))  # type: ignore[arg-type]
