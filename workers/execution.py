@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+import traceback
 import uuid
 from collections.abc import Mapping
 from functools import partial
@@ -66,7 +67,7 @@ def run_native(
 
     Raises:
         RequestRefused, JobFailed: for ``AsyncResult.get()``.
-        Ignore: the process stops; the message is delivered again, to another.
+        Reject: the process stops; the message is delivered again, to another.
     """
     shop = workshop()
     if not shop.settings.native_submit:
@@ -96,11 +97,10 @@ def _run_one(tenant_id: str, job_id: UUID) -> None:
         if claim is not None and claim.native:
             _store_native_result(tenant_id, job_id)
     except Exception as error:
-        # Its lease runs out and the sweeper queues it again, with one try less. The type alone is logged: the text of an
-        # error could repeat a document.
-        _log.error(
-            "job %s: run ended by %s", job_id, type(error).__name__, exc_info=not isinstance(error, SQLAlchemyError)
-        )
+        # Its lease runs out and the sweeper queues it again, with one try less. Type and places in the code are logged, never
+        # the error's text: it could repeat a document.
+        places = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("job %s: run ended by %s\n%s", job_id, type(error).__name__, places)
 
 
 def _landed(tenant_id: str, job_id: UUID) -> Delivered:
