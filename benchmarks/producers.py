@@ -14,20 +14,16 @@ from benchmarks.documents import LABELS, document, lines
 
 
 def _assay(count: int) -> dict[str, Any]:
-    """A batch as rows, and the first window published; the workers' own dispatch goes on from there."""
-    from jobs.dispatch import dispatch
+    """A batch as rows; the workers' own dispatch does the rest."""
     from jobs.submit import submit_batch
     from schemas.job import JobOptions
-    from workers.celery import app, worker_settings
-    from workers.publisher import CeleryPublisher
+    from workers.environment import worker_settings
     from workers.wiring import open_database
 
     database = open_database(worker_settings())
-    publisher = CeleryPublisher(app)
 
     def submit() -> dict[str, Any]:
         submitted = submit_batch(database, "default", "classify", lines(count), {"labels": LABELS}, JobOptions())
-        dispatch(database, publisher)
         return {"batch_id": str(submitted.batch_id)}
 
     return _measured(submit)

@@ -1,6 +1,5 @@
 """Where the commands connect: what the environment names, else the `assay up` that runs in ASSAY_HOME."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,45 +73,3 @@ def check_tenant(connection: Connection, tenant_id: str) -> None:
 
     with connection.database.tenant(tenant_id) as transaction:
         check(transaction, tenant_id)
-
-
-def publish_now(connection: Connection) -> str | None:
-    """Put waiting jobs on the broker, so that they start at once.
-
-    Returns:
-        Why that was not possible, in a sentence: the jobs are safe and are published later. None: done.
-    """
-    settings = connection.settings
-    if settings.broker is None:
-        return "No broker is set (BROKER_URL or REDIS_URL); the workers will find the work by themselves."
-    _tell_celery(settings)
-    from jobs.dispatch import PublishFailed, dispatch
-    from workers.celery import app
-    from workers.publisher import CeleryPublisher
-
-    failures: list[str] = []
-
-    class Publisher(CeleryPublisher):
-        """Notes why the broker did not take a message."""
-
-        def publish(self, task: str, tenant_id: str, job_ids: object) -> None:
-            try:
-                super().publish(task, tenant_id, job_ids)  # type: ignore[arg-type]
-            except PublishFailed as error:
-                failures.append(str(error))
-                raise
-
-    dispatch(connection.database, Publisher(app))
-    if failures:
-        return f"{failures[0][:1].upper()}{failures[0][1:]}; the work is stored and will be published when it is back."
-    return None
-
-
-def _tell_celery(settings: "Settings") -> None:
-    """The Celery application reads its addresses from the environment when it is first used."""
-    addresses = {
-        "DATABASE_URL": settings.database_url,
-        "BROKER_URL": settings.broker_url,
-        "REDIS_URL": settings.redis_url,
-    }
-    os.environ.update({name: value for name, value in addresses.items() if value is not None})

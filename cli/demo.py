@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from cli.connect import Connection, opened, publish_now
+from cli.connect import Connection, opened
 from cli.errors import say, work_failed
 from cli.options import DEFAULT_TENANT
 from cli.output import print_json, print_line, print_table
@@ -105,9 +105,6 @@ def _submit(connection: Connection, tell: Callable[[str], None], *, in_a_hurry: 
         assert submitted.batch_id is not None
         batches[task] = submitted.batch_id
         tell(f"{task}: {submitted.total} documents, batch {submitted.batch_id}")
-    problem = publish_now(connection)
-    if problem is not None:
-        say(problem)
     return batches
 
 

@@ -14,7 +14,7 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _CODES = {
     "jobs.cancel.NotFound": USAGE,
     "jobs.review.DecisionRefused": USAGE,
-    "jobs.submit.SubmitRefused": USAGE,
+    "jobs.contract.SubmitRefused": USAGE,
     "jobs.tenancy.TenancyRefused": USAGE,
     "tasks.UnknownTask": USAGE,
     "tasks.spec.RequestRefused": USAGE,

@@ -31,6 +31,7 @@ class Standing:
             "batch_id": progress.batch_id,
             "task": progress.task,
             "total": progress.total,
+            "receiving": progress.is_receiving,
             "landed": progress.landed,
             "over": progress.is_over,
             "states": progress.states,
@@ -58,6 +59,8 @@ class BatchProgress:
         began, landed_before = self._first
         landed, elapsed = progress.landed - landed_before, now - began
         rate = landed / elapsed if landed > 0 and elapsed > 0 else None
+        if progress.is_receiving:
+            return Standing(progress, None, None)
         left = progress.total - progress.landed
         return Standing(progress, rate, 0.0 if left == 0 else left / rate if rate else None)
 
@@ -65,7 +68,14 @@ class BatchProgress:
 def line_of(standing: Standing) -> str:
     """One line of text."""
     progress = standing.progress
+    if progress.is_receiving:
+        return f"{progress.task} {received(progress.total)}"
     return f"{progress.task} {progress.landed:,}/{progress.total:,}  {details(standing)}"
+
+
+def received(lines: int) -> str:
+    """How far the upload of a batch has come of which no job exists yet."""
+    return f"still being received: {lines:,} lines so far"
 
 
 def details(standing: Standing) -> str:
@@ -139,6 +149,9 @@ def _bars(standings: list[Standing]) -> "RenderableType":
     grid = Table.grid(padding=(0, 1))
     for standing in standings:
         progress = standing.progress
+        if progress.is_receiving:
+            grid.add_row(Text(progress.task), Text(received(progress.total)))
+            continue
         done = Text(f"{progress.landed:,}/{progress.total:,}")
         bar = ProgressBar(total=max(progress.total, 1), completed=progress.landed, width=24)
         grid.add_row(Text(progress.task), bar, done, Text(details(standing), overflow="fold"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connect import check_tenant, connected_database, publish_now
+from cli.connect import check_tenant, connected_database
 from cli.errors import say, work_failed, wrong_usage
 from cli.options import DEFAULT_TENANT, AsJson, BatchId, JobId, Tenant, read_id
 from cli.output import as_json as json_text
@@ -38,9 +38,14 @@ def results(
     del as_json
     batch_id = read_id(batch, "batch")
     with connected_database() as connection:
+        from cli.progress import received
+        from jobs.show import lines_so_far
         from jobs.show import results as read
 
         check_tenant(connection, tenant)
+        so_far = lines_so_far(connection.database, tenant, batch_id)
+        if so_far is not None:
+            say(f"Batch {batch_id} is {received(so_far)}; there are no results before it is whole.")
         lines = _jsonl(read(connection.database, tenant, batch_id))
         if out is None:
             for line in lines:
@@ -78,7 +83,6 @@ def retry(batch: BatchId, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = Fal
 
         check_tenant(connection, tenant)
         again = retry_failed(connection.database, tenant, batch_id)
-        problem = publish_now(connection) if again else None
     if as_json:
         print_json({"batch_id": batch_id, "retried": again})
     elif again:
@@ -86,8 +90,6 @@ def retry(batch: BatchId, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = Fal
         print_line(f"{jobs} queued again; follow with: assay watch {batch_id}")
     else:
         print_line("Nothing to retry: no job of this batch has failed.")
-    if problem is not None:
-        say(problem)
 
 
 def print_view(view: "JobView", *, as_json: bool) -> None:

@@ -35,22 +35,29 @@ def up(as_json: AsJson = False) -> None:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Look at each part and say what is wrong and what to do. Exit code 1 when something is."""
+    """Look at each part and at how work goes on; say what is wrong and what to do. Exit code 1 when something is."""
     settings = read_settings()
-    from stack.doctor import examine
+    from schemas.health import Verdict
+    from stack.doctor import examine, progress
 
     reports = examine(settings)
+    health = progress(settings)
     # Beat and Flower may run elsewhere; without the others no job runs.
     well = all(
         report.state == "ok" or (report.state == "off" and report.name in {"beat", "flower"}) for report in reports
     )
+    well = well and (health is None or health.verdict is not Verdict.STUCK)
     if as_json:
-        print_json({"ok": well, "home": settings.home, "parts": reports})
+        print_json({"ok": well, "home": settings.home, "parts": reports, "progress": health})
     else:
         rows = [
             (report.name, report.state, report.url, f"{report.detail} {report.advice}".strip()) for report in reports
         ]
         print_table("", ["part", "state", "url", "what was found"], rows)
+        if health is not None:
+            from cli.health import print_health
+
+            print_health(health)
     if not well:
         raise typer.Exit(FAILED)
 
@@ -75,7 +82,7 @@ def migrate(
     from storage.migrate import migrate as bring_up_to_date
 
     chosen = os.environ.get("ASSAY_APP_PASSWORD") or None
-    database_url = bring_up_to_date(url, app_password=chosen)
+    database_url = bring_up_to_date(url, app_password=chosen, echo=say if as_json else print_line)
     if chosen is not None and database_url is not None:
         # Whoever chose the password knows it; in a container this output ends up in a log.
         database_url = database_url.replace(quote(chosen, safe=""), "ASSAY_APP_PASSWORD", 1)

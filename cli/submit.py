@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.connect import Connection, connected_database, publish_now
+from cli.connect import Connection, connected_database
 from cli.documents import lines_of, opened, read_document
-from cli.errors import say, wrong_usage
+from cli.errors import wrong_usage
 from cli.fields import DOCUMENT, check_complete, read_fields
 from cli.options import DEFAULT_TENANT, AsJson, Tenant
 from cli.output import print_json, print_line
@@ -23,6 +23,23 @@ if TYPE_CHECKING:
 
 _SPAN = re.compile(r"\+?(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Priority(StrEnum):
+    """``schemas.job.Priority`` again, for help without its imports."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class OnOutage(StrEnum):
+    """``schemas.job.OnOutage`` again, for help without its imports."""
+
+    FALLBACK = "fallback"
+    WAIT = "wait"
+    RULES = "rules"
+    PERSON = "person"
 
 
 class Fallback(StrEnum):
@@ -80,6 +97,12 @@ def submit(
             "--deadline", metavar="WHEN", help="Then the stand-in answers: 2026-12-01T18:00Z, or 30m, 2h, 1d."
         ),
     ] = None,
+    priority: Annotated[
+        Priority, typer.Option("--priority", help="Higher ones go first; a lower one keeps a small share.")
+    ] = Priority.NORMAL,
+    on_outage: Annotated[
+        OnOutage, typer.Option("--on-outage", help="What becomes of it when the provider stays away.")
+    ] = OnOutage.FALLBACK,
     prompt: Annotated[
         str | None, typer.Option("--prompt", metavar="V", help="This prompt version instead of the active one.")
     ] = None,
@@ -105,7 +128,7 @@ def submit(
         "audience": audience,
     }
     fields = read_fields(chosen, conveniences, field or [])
-    options = _options(fallback, deadline, prompt)
+    options = _options(fallback, deadline, prompt, priority, on_outage)
     if file is not None:
         check_complete(chosen, fields)
         fields[DOCUMENT] = read_document(file)
@@ -113,9 +136,6 @@ def submit(
         submitted = _submit(connection, tenant, chosen, fields, options, jsonl, idempotency_key)
         if not (wait and as_json):
             _announce(submitted, tenant, as_json=as_json, wait=wait)
-        problem = publish_now(connection)
-        if problem is not None:
-            say(problem)
         if wait:
             _wait(connection, tenant, submitted, as_json=as_json)
 
@@ -141,11 +161,30 @@ def _submit(
         )
 
 
-def _options(fallback: Fallback, deadline: str | None, prompt: str | None) -> "JobOptions":
-    from schemas.job import FallbackPolicy, JobOptions
+def _options(
+    fallback: Fallback, deadline: str | None, prompt: str | None, priority: Priority, on_outage: OnOutage
+) -> "JobOptions":
+    from schemas import job
 
-    moment = None if deadline is None else read_deadline(deadline, datetime.now(UTC))
-    return JobOptions(fallback=FallbackPolicy(fallback.value), deadline=moment, prompt_version=prompt)
+    return job.JobOptions(
+        fallback=job.FallbackPolicy(fallback.value),
+        deadline=None if deadline is None else _deadline(deadline),
+        prompt_version=prompt,
+        priority=job.Priority(priority.value),
+        on_outage=job.OnOutage(on_outage.value),
+    )
+
+
+def _deadline(text: str) -> datetime | timedelta:
+    """A span stays a span: submitted again tomorrow with the same idempotency key, it is the same request."""
+    span = _read_span(text)
+    return read_deadline(text, datetime.now(UTC)) if span is None else span
+
+
+def _read_span(text: str) -> timedelta | None:
+    """A span such as ``30m``; None where this is none."""
+    span = _SPAN.fullmatch(text.strip())
+    return None if span is None else timedelta(**{_UNITS[span[2]]: int(span[1])})
 
 
 def read_deadline(text: str, now: datetime, *, option: str = "--deadline") -> datetime:
@@ -154,10 +193,10 @@ def read_deadline(text: str, now: datetime, *, option: str = "--deadline") -> da
     Raises:
         Stop: it is neither.
     """
-    span = _SPAN.fullmatch(text.strip())
     try:
+        span = _read_span(text)
         if span is not None:
-            return now + timedelta(**{_UNITS[span[2]]: int(span[1])})
+            return now + span
         return datetime.fromisoformat(text.strip()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise wrong_usage(
@@ -170,6 +209,8 @@ def _announce(submitted: "Submitted", tenant: str, *, as_json: bool, wait: bool)
     its_id = submitted.job_id or submitted.batch_id
     if as_json:
         said = {which: its_id, "task": submitted.task, "total": submitted.total, "repeated": submitted.repeated}
+        if submitted.batch_id is not None:
+            said["resumed_lines"] = submitted.resumed_lines
         print_json(said)
         return
     again = " (submitted before with this key)" if submitted.repeated else ""
@@ -179,7 +220,8 @@ def _announce(submitted: "Submitted", tenant: str, *, as_json: bool, wait: bool)
         next_steps = [f"assay show {its_id}{for_tenant}"]
     else:
         jobs = "1 job" if submitted.total == 1 else f"{submitted.total:,} jobs"
-        print_line(f"batch {its_id}: {jobs}{again}")
+        there = f" ({submitted.resumed_lines:,} lines were there already)" if submitted.resumed_lines else ""
+        print_line(f"batch {its_id}: {jobs}{again}{there}")
         next_steps = [f"assay watch {its_id}{for_tenant}", f"assay results {its_id}{for_tenant}"]
     if not wait:
         print_line(f"next: {'   '.join(next_steps)}")

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from storage import batches, jobs
+from storage import batches, bell, jobs
 from storage.database import Database
 
 
@@ -41,4 +41,6 @@ def retry_failed(database: Database, tenant_id: str, batch_id: UUID, *, actor: s
             raise NotFound(f"There is no batch {batch_id}.")
         again = jobs.retry_failed(connection, batch_id)
         jobs.note_event(connection, tenant_id, again, "retried", actor)
+        if again:
+            bell.ring(connection)
     return again

@@ -2,13 +2,18 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from storage import queue
+from sqlalchemy import Connection
+
+from jobs import steps
+from jobs.fairness import Candidate, FairClock, Rooms, choose
+from jobs.steps import Step
+from storage import duties, fairness, queue
 from storage.database import Database
-from storage.queue import Waiting
 
 WINDOW_FACTOR = 2
 """The window holds this many times the running capacity: enough that no slot waits for a dispatch round."""
@@ -20,6 +25,9 @@ and many ids go out in few messages."""
 MOST_IDS = 10
 """Ids in one message at most. A message's cost is divided by them; but a worker process takes whole messages, and with
 long ones one process would take what another has room for."""
+MOST_CANDIDATES = 4000
+"""Rows that a round looks at, all lanes together."""
+LEAST_PER_LANE = 8
 
 _log = logging.getLogger(__name__)
 
@@ -35,20 +43,87 @@ class PublishFailed(RuntimeError):
     """The broker did not take a message."""
 
 
-def dispatch(database: Database, publisher: Publisher) -> int:
-    """One round: fill the window with the jobs that are due. One process at a time does this.
+@dataclass(frozen=True)
+class Dispatcher:
+    """One process that may dispatch.
 
-    Returns:
-        How many jobs were published.
+    Attributes:
+        holder: the worker's id, by which the duty is held.
+        duty_seconds: another process takes over when this one's turn is overdue by so much.
+        calls_that_may_start: task -> model calls that admission would let through soon, None where it sets no limit.
     """
-    with database.system() as connection:
-        if not queue.try_lock(connection, queue.DISPATCH_LOCK):
-            return 0
+
+    database: Database
+    publisher: Publisher
+    holder: UUID
+    duty_seconds: float
+    calls_that_may_start: Callable[[str], int | None] = lambda _task: None
+
+    def round(self) -> int:
+        """Fill the window with jobs that are due, if this process has the duty.
+
+        Returns:
+            How many jobs were published.
+        """
+        with self.database.system() as connection:
+            turn = duties.take_turn(
+                connection, duties.DISPATCH, self.holder, seconds=self.duty_seconds, gap=self.duty_seconds * 4
+            )
+            taken = self._take(connection, turn.number) if turn is not None else []
+            steps.passed(Step.DISPATCHING)
+        return self._publish(taken)
+
+    def _take(self, connection: Connection, turn: int) -> list[Candidate]:
+        """Move the next jobs into the window, fairly, as many as there is room for."""
+        queue.put_due_in_line(connection)
         slots = queue.capacity(connection)
-        window = slots * WINDOW_FACTOR if slots else IDLE_WINDOW
-        room = window - queue.in_window(connection)
-        taken = queue.take(connection, room) if room * ROUND_SHARE >= window else []
-    return _publish(database, publisher, taken, most_ids=ids_per_message(len(taken)))
+        size = slots * WINDOW_FACTOR if slots else IDLE_WINDOW
+        window = queue.window(connection)
+        room = size - window.total
+        if room * ROUND_SHARE < size:
+            return []
+        chosen = self._choose(connection, room, window.published, turn)
+        taken = queue.take(connection, [job.job_id for job in chosen]) if chosen else set()
+        if chosen:
+            duties.count(connection, duties.DISPATCH, len(taken))
+        return [job for job in chosen if job.job_id in taken]
+
+    def _choose(self, connection: Connection, room: int, published: dict[str, int], turn: int) -> list[Candidate]:
+        lanes = fairness.lanes(connection)
+        by_task = self._rooms_by_task({lane.task for lane in lanes}, published)
+        lanes = [lane for lane in lanes if by_task.get(lane.task, 1) > 0]
+        if not lanes:
+            return []
+        most = max(LEAST_PER_LANE, min(room, MOST_CANDIDATES // len(lanes)))
+        candidates = [Candidate(*first) for first in fairness.first_jobs(connection, lanes, most=most)]
+        clocks = _clocks(connection)
+        weights = {lane.tenant_id: lane.weight for lane in lanes}
+        chosen = choose(candidates, clocks, weights, Rooms(room, by_task), turn=turn)
+        for priority in {job.priority for job in chosen}:
+            fairness.remember(connection, priority, now=clocks[priority].now, served=clocks[priority].served)
+        return chosen
+
+    def _rooms_by_task(self, tasks: set[str], published: dict[str, int]) -> dict[str, int]:
+        """Places per task where its model takes a limited number of calls; what is on the broker already counts."""
+        rooms = {task: self.calls_that_may_start(task) for task in tasks}
+        return {task: max(0, calls - published.get(task, 0)) for task, calls in rooms.items() if calls is not None}
+
+    def _publish(self, taken: Sequence[Candidate]) -> int:
+        """Publish after the commit. What the broker refuses goes back to waiting; the next round tries again."""
+        messages = _messages(taken, most_ids=ids_per_message(len(taken)))
+        if messages:
+            steps.passed(Step.PUBLISHING)
+        for index, (task, tenant_id, ids) in enumerate(messages):
+            try:
+                self.publisher.publish(task, tenant_id, ids)
+            except PublishFailed as error:
+                unsent = [job_id for _, _, rest in messages[index:] for job_id in rest]
+                _log.warning("the broker took %d of %d jobs: %s", len(taken) - len(unsent), len(taken), error)
+                with self.database.system() as connection:
+                    queue.unpublish(connection, unsent)
+                return len(taken) - len(unsent)
+            steps.passed(Step.PUBLISHED)
+        return len(taken)
 
 
 def ids_per_message(jobs: int) -> int:
@@ -56,23 +131,23 @@ def ids_per_message(jobs: int) -> int:
     return max(1, min(MOST_IDS, jobs // 8))
 
 
-def _publish(database: Database, publisher: Publisher, taken: Sequence[Waiting], *, most_ids: int) -> int:
-    """Publish after the commit. What the broker refuses goes back to waiting; the next round tries again."""
-    groups: dict[tuple[str, str], list[UUID]] = defaultdict(list)
+def _clocks(connection: Connection) -> dict[int, FairClock]:
+    clocks = {priority: FairClock(now) for priority, now in fairness.clocks(connection).items()}
+    for priority, tenant_id, served in fairness.shares(connection):
+        clocks.setdefault(priority, FairClock()).served[tenant_id] = served
+    return clocks
+
+
+def _messages(taken: Sequence[Candidate], *, most_ids: int) -> list[tuple[str, str, list[UUID]]]:
+    """Ids of one task and tenant together, in the order of each message's first job: a tenant's lone job does not wait
+    behind all messages of a big one."""
+    messages: list[tuple[str, str, list[UUID]]] = []
+    filling: dict[tuple[str, str], list[UUID]] = defaultdict(list)
     for job in taken:
-        groups[job.task, job.tenant_id].append(job.job_id)
-    messages = [
-        (task, tenant_id, ids[start : start + most_ids])
-        for (task, tenant_id), ids in groups.items()
-        for start in range(0, len(ids), most_ids)
-    ]
-    for index, (task, tenant_id, ids) in enumerate(messages):
-        try:
-            publisher.publish(task, tenant_id, ids)
-        except PublishFailed as error:
-            unsent = [job_id for _, _, rest in messages[index:] for job_id in rest]
-            _log.warning("the broker took %d of %d jobs: %s", len(taken) - len(unsent), len(taken), error)
-            with database.system() as connection:
-                queue.unpublish(connection, unsent)
-            return len(taken) - len(unsent)
-    return len(taken)
+        ids = filling[job.task, job.tenant_id]
+        if not ids:
+            messages.append((job.task, job.tenant_id, ids))
+        ids.append(job.job_id)
+        if len(ids) == most_ids:
+            filling[job.task, job.tenant_id] = []
+    return messages

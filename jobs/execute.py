@@ -1,27 +1,27 @@
 """Execute one job: claim, ask, conclude. Two short transactions, and none is open while a model works."""
 
 import logging
-import random
 import time
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fallbacks.routing import Again, Drop, Patience, StandIn, route, stand_in
-from governance.prices import cost_usd
-from jobs.hold import HeldLeases
+from fallbacks.routing import Again
+from jobs import steps
+from jobs.admit import as_failure, ask_for
+from jobs.conclude import conclude, next_rung, put_back
+from jobs.ledger import JobLedger
+from jobs.reconcile import SUSPECT_LOSSES
+from jobs.steps import Step
+from jobs.workplace import Workplace
+from orchestration.abort import Abort
 from orchestration.pipeline import Prepared, prepare, pursue
-from orchestration.provider import Provider
-from schemas.answer import Answer, AnsweredBy
-from schemas.attempt import AttemptOutcome, BrokenCall, Call, Reply
+from schemas.admission import Admitted, Ask
+from schemas.answer import Answer
 from schemas.failure import Failure, FailureReason
 from schemas.settings import Settings
 from storage import attempts, leases
-from storage import jobs as stored_jobs
-from storage.attempts import Settlement
-from storage.database import Database
 from storage.leases import Claim
 from tasks import find_task
 
@@ -29,23 +29,17 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Workplace:
-    """What a worker process has to run jobs with."""
-
-    database: Database
-    provider: Provider
-    settings: Settings
-    held: HeldLeases
-    worker_id: UUID
-    actor: str
-
-
-@dataclass(frozen=True)
 class Begun:
-    """A claimed job and its first step: a prepared call, whose intent is recorded, or a failure."""
+    """A claimed job and its first step.
+
+    Attributes:
+        first: a prepared call, whose intent is recorded; a failure; or None: the job waits again already.
+        place: what was reserved for the call.
+    """
 
     claim: Claim
-    first: Prepared | Failure
+    first: Prepared | Failure | None
+    reserved: tuple[Ask, Admitted] | None = None
 
 
 def execute(place: Workplace, tenant_id: str, job_id: UUID) -> Claim | None:
@@ -54,35 +48,82 @@ def execute(place: Workplace, tenant_id: str, job_id: UUID) -> Claim | None:
     Returns:
         The claim it ran under, or None: a duplicate delivery, and nothing was done.
     """
-    begun = _begin(place, tenant_id, job_id)
-    if begun is None:
-        return None
-    with place.held.holding(begun.claim):
-        ledger = JobLedger(place, begun.claim)
-        result = _ask(place, begun, ledger)
-        _conclude(place, begun, result, ledger)
-    return begun.claim
-
-
-def _begin(place: Workplace, tenant_id: str, job_id: UUID) -> Begun | None:
-    """Claim the job and record its first call, in one transaction."""
     with place.database.tenant(tenant_id) as connection:
         claim = leases.claim(connection, job_id, place.worker_id, place.settings.lease_seconds)
         if claim is None:
             return None
-        first = _first_step(place.settings, claim)
-        if isinstance(first, Prepared):
-            attempts.open_first(connection, claim, claim.attempts + 1, first.call, place.actor)
-    return Begun(claim, first)
+        begun = _begin(connection, place, claim) if _is_unsuspicious(claim) else None
+        steps.passed(Step.CLAIMING)
+    steps.passed(Step.BEGUN)
+    if begun is not None:
+        _run(place, begun)
+    elif place.run_alone is not None and _is_suspect(place.settings, claim):
+        with place.held.holding(claim, Abort()):
+            place.run_alone(claim)
+    else:
+        go_on(place, tenant_id, job_id, claim.fence)
+    steps.passed(Step.CONCLUDED)
+    return claim
+
+
+def go_on(place: Workplace, tenant_id: str, job_id: UUID, fence: int) -> None:
+    """Run a job whose claim is committed, by this process or by the one that holds it for a suspect."""
+    with place.database.tenant(tenant_id) as connection:
+        claim = leases.adopt(connection, job_id, fence, place.settings.lease_seconds)
+        begun = _begin(connection, place, claim) if claim is not None else None
+    if begun is not None:
+        _run(place, begun)
+
+
+def _is_unsuspicious(claim: Claim) -> bool:
+    """Nothing was ever lost with this job. Otherwise the claim is committed before anything looks at the input, so that an
+    input that ends the process while it is prepared leaves a trace."""
+    return claim.losses == 0 and claim.rings == 0
+
+
+def _is_suspect(settings: Settings, claim: Claim) -> bool:
+    """It was running when its process ended, more than once; a quarantined job is not run at all."""
+    return claim.losses >= SUSPECT_LOSSES and _quarantine(settings, claim) is None
+
+
+def _quarantine(settings: Settings, claim: Claim) -> Failure | None:
+    if claim.losses > SUSPECT_LOSSES or (claim.losses == SUSPECT_LOSSES and claim.tries >= settings.max_tries):
+        times = claim.losses + (claim.tries if claim.losses == SUSPECT_LOSSES else 0)
+        return Failure(
+            reason=FailureReason.QUARANTINED,
+            detail=f"running this job ended its process {times} times, the last time alone; see its story for how",
+        )
+    return None
+
+
+def _begin(connection: Connection, place: Workplace, claim: Claim) -> Begun:
+    """The first step: prepare the call, get it admitted, record its intent."""
+    first = _first_step(place.settings, claim)
+    if isinstance(first, Failure):
+        return Begun(claim, first)
+    ask = ask_for(place.settings, claim, claim.attempts + 1, first.call)
+    said = place.gate.admit(ask)
+    if isinstance(said, Admitted):
+        attempts.open_first(connection, claim, claim.attempts + 1, first.call, place.actor)
+        return Begun(claim, first, (ask, said))
+    failure = as_failure(said)
+    if not said.outage:
+        leases.put_back(connection, claim, failure, seconds=said.seconds)
+        return Begun(claim, None)
+    rung = next_rung(place.settings, claim, failure)
+    if isinstance(rung, Again):
+        put_back(connection, place, claim, failure, rung)
+        return Begun(claim, None)
+    return Begun(claim, failure)
 
 
 def _first_step(settings: Settings, claim: Claim) -> Prepared | Failure:
+    if quarantined := _quarantine(settings, claim):
+        return quarantined
     if claim.overdue:
         return Failure(reason=FailureReason.TIMEOUT, detail="the job's deadline passed before a model was asked")
     if claim.tries >= settings.max_tries:
-        return Failure(
-            reason=FailureReason.UNREACHABLE, detail=f"{claim.tries} workers were lost while running this job"
-        )
+        return Failure(reason=FailureReason.UNREACHABLE, detail=f"{claim.tries} runs of this job failed")
     try:
         task = find_task(claim.task)
         return prepare(task, task.read_request(claim.request), settings.tiers, prompt_version=claim.prompt_version)
@@ -96,157 +137,31 @@ def _first_step(settings: Settings, claim: Claim) -> Prepared | Failure:
         )
 
 
-def _ask(place: Workplace, begun: Begun, ledger: "JobLedger") -> Answer | Failure:
-    if isinstance(begun.first, Failure):
-        return begun.first
-    deadline = time.monotonic() + place.settings.job_seconds
-    return pursue(begun.first, place.provider, ledger, deadline=deadline, settings=place.settings).result
-
-
-def _conclude(place: Workplace, begun: Begun, result: Answer | Failure, ledger: "JobLedger") -> None:
-    """Write the answer, or take the next rung of the ladder."""
-    if isinstance(result, Answer):
-        _write_answer(place, begun, result, ledger)
+def _run(place: Workplace, begun: Begun) -> None:
+    if begun.first is None:
         return
-    next_rung = _next_rung(place.settings, begun, result)
-    match next_rung:
-        case Again(uses_try=uses_try):
-            seconds = wait_seconds(place.settings, begun.claim, result)
-            with place.database.tenant(begun.claim.tenant_id) as connection:
-                ledger.flush(connection)
-                if leases.put_back(connection, begun.claim, result, seconds=seconds, uses_try=uses_try):
-                    _note(connection, begun, place, "waiting", f"{result.reason}: again in {seconds:.1f} s")
-        case StandIn():
-            _stand_in(place, begun, result, next_rung, ledger)
-        case Drop():
-            with place.database.tenant(begun.claim.tenant_id) as connection:
-                ledger.flush(connection)
+    abort = Abort()
+    deadline = _deadline(place.settings, begun.claim)
+    with place.held.holding(begun.claim, abort):
+        ledger = JobLedger(place, begun.claim, abort, begun.reserved, deadline)
+        try:
+            result = _ask(place, begun.first, ledger, abort, deadline)
+            if isinstance(result, Failure):
+                ledger.finish(result)
+            conclude(place, begun.claim, result, ledger)
+        finally:
+            ledger.close()
 
 
-def _next_rung(settings: Settings, begun: Begun, failure: Failure) -> Again | StandIn | Drop:
-    claim = begun.claim
-    if claim.overdue or claim.tries >= settings.max_tries:
-        return stand_in(claim.fallback)
-    patience = Patience(tries_left=settings.max_tries - 1 - claim.tries, waits_left=settings.max_waits - claim.waits)
-    return route(failure, claim.fallback, patience)
+def _deadline(settings: Settings, claim: Claim) -> float:
+    """When a run ends at the latest, a ``time.monotonic()`` value."""
+    ends = time.monotonic() + settings.job_seconds
+    return ends if claim.seconds_left is None else min(ends, claim.claimed_at + claim.seconds_left)
 
 
-def _write_answer(place: Workplace, begun: Begun, answer: Answer, ledger: "JobLedger") -> None:
-    with place.database.tenant(begun.claim.tenant_id) as connection:
-        accepted = leases.conclude_answered(
-            connection, begun.claim, answer.answered_by, answer.output, attempt=ledger.number, failure=None
-        )
-        ledger.flush(connection, lost=not accepted)
-
-
-def _stand_in(place: Workplace, begun: Begun, failure: Failure, rung: StandIn, ledger: "JobLedger") -> None:
-    """Rules first where the policy allows them; what they cannot answer goes to a person, or the job fails."""
-    # A worker lost even after the model was given up was lost in the rule: it is not run again.
-    rule_is_safe = begun.claim.tries <= place.settings.max_tries
-    suggestion = _rule_answer(begun.claim) if rule_is_safe and (rung.rules or rung.person) else None
-    with place.database.tenant(begun.claim.tenant_id) as connection:
-        ledger.flush(connection)
-        if rung.rules and suggestion is not None:
-            held = leases.conclude_answered(
-                connection, begun.claim, AnsweredBy.RULES, suggestion, attempt=None, failure=failure
-            )
-            what = "answered_by_rules"
-        elif rung.person:
-            held = leases.conclude_in_review(connection, begun.claim, failure, suggestion)
-            what = "sent_to_review"
-        else:
-            held = leases.conclude_failed(connection, begun.claim, failure)
-            what = "failed"
-        if held:
-            _note(connection, begun, place, what, str(failure.reason))
-
-
-def _rule_answer(claim: Claim) -> dict[str, Any] | None:
-    """The rule's answer, if it has one that meets the contract."""
-    try:
-        task = find_task(claim.task)
-        request = task.read_request(claim.request)
-        output = task.rule(request) if task.rule is not None else None
-        checked = None if output is None else task.check(request, output.model_dump(mode="json"))
-    except Exception as error:
-        # A defect in a rule must not lose the job: a person is next. Only the type is logged, texts never are.
-        _log.error("the rule of %s failed on job %s with %s", claim.task, claim.job_id, type(error).__name__)
-        return None
-    if isinstance(checked, list):
-        _log.error("the rule of %s broke its contract on job %s", claim.task, claim.job_id)
-        return None
-    return None if checked is None else checked.model_dump(mode="json")
-
-
-def wait_seconds(settings: Settings, claim: Claim, failure: Failure) -> float:
-    """How long a job waits: what the provider asked for, else doubling from ``wait_seconds``, with jitter so that jobs
-    put back together do not come back together."""
-    times = claim.waits + claim.tries
-    doubled = min(settings.wait_seconds * float(2 ** min(times, 16)), settings.wait_max_seconds)
-    asked = failure.retry_after or 0.0
-    return max(asked, doubled) * random.uniform(1.0, 1.25)  # noqa: S311 - spread, not secrecy
-
-
-def _note(connection: Connection, begun: Begun, place: Workplace, kind: str, detail: str) -> None:
-    stored_jobs.note_event(connection, begun.claim.tenant_id, [begun.claim.job_id], kind, place.actor, detail)
-
-
-class JobLedger:
-    """The audit of one run's calls.
-
-    The first call's intent was recorded with the claim. A settlement is written together with what comes next, the
-    next call's intent or the job's conclusion, so that the happy path has two commits.
-
-    Attributes:
-        number: the attempt opened last.
-    """
-
-    def __init__(self, place: Workplace, claim: Claim) -> None:
-        self._place = place
-        self._claim = claim
-        self._first = claim.attempts + 1
-        self._pending: Settlement | None = None
-        self.number = claim.attempts
-
-    def open(self, call: Call) -> int | Failure:
-        """Record a call before it is made. A failure means: do not call, the job is no longer ours."""
-        self.number += 1
-        if self._place.held.is_lost(self._claim.job_id):
-            return _no_longer_ours()
-        if self.number == self._first:
-            return self.number
-        with self._place.database.tenant(self._claim.tenant_id) as connection:
-            self.flush(connection)
-            if not attempts.open_next(connection, self._claim, self.number, call, self._place.actor):
-                return _no_longer_ours()
-        return self.number
-
-    def settle(
-        self,
-        number: int,
-        outcome: AttemptOutcome,
-        *,
-        reply: Reply | None = None,
-        broken: BrokenCall | None = None,
-        failure: Failure | None = None,
-    ) -> None:
-        """Take note of how a call ended."""
-        cost = cost_usd(reply.model, reply.usage) if reply is not None else None
-        self._pending = Settlement(number, outcome, reply, broken, failure, cost)
-
-    def flush(self, connection: Connection, *, lost: bool = False) -> None:
-        """Write the settlement that is due. ``lost``: its answer came too late to count."""
-        if self._pending is None:
-            return
-        settlement = self._pending
-        if lost:
-            settlement = Settlement(
-                settlement.number, AttemptOutcome.REJECTED, settlement.reply, settlement.broken, _no_longer_ours(),
-                settlement.cost_usd,
-            )  # fmt: skip
-        attempts.settle(connection, self._claim, settlement)
-        self._pending = None
-
-
-def _no_longer_ours() -> Failure:
-    return Failure(reason=FailureReason.CANCELLED, detail="the job was cancelled or taken over in the meantime")
+def _ask(
+    place: Workplace, first: Prepared | Failure, ledger: JobLedger, abort: Abort, deadline: float
+) -> Answer | Failure:
+    if isinstance(first, Failure):
+        return first
+    return pursue(first, place.provider, ledger, deadline=deadline, settings=place.settings, abort=abort).result

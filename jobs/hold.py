@@ -3,36 +3,44 @@
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
+from orchestration.abort import Abort
+from schemas.failure import Failure, FailureReason
 from storage import leases
 from storage.database import Database
 from storage.leases import Claim
 
 
+@dataclass(frozen=True)
+class _Held:
+    fence: int
+    abort: Abort
+
+
 class HeldLeases:
-    """Job ids and fences of the jobs that run here, and ids of those that wait for a slot. Thread-safe."""
+    """The jobs that run here, and ids of those that wait for a slot. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
-        self._held: dict[UUID, int] = {}
-        self._lost: set[UUID] = set()
+        self._held: dict[UUID, _Held] = {}
         self._received: set[UUID] = set()
         self.claims = 0
 
     @contextmanager
-    def holding(self, claimed: Claim) -> Iterator[None]:
-        """Have the lease renewed while the block runs."""
+    def holding(self, claimed: Claim, abort: Abort) -> Iterator[None]:
+        """Have the lease renewed while the block runs; ``abort`` is set when it is lost."""
+        mine = _Held(claimed.fence, abort)
         with self._lock:
-            self._held[claimed.job_id] = claimed.fence
+            self._held[claimed.job_id] = mine
             self.claims += 1
         try:
             yield
         finally:
             with self._lock:
-                if self._held.get(claimed.job_id) == claimed.fence:
+                if self._held.get(claimed.job_id) is mine:
                     del self._held[claimed.job_id]
-                self._lost.discard(claimed.job_id)
                 self._lock.notify_all()
 
     def receive(self, job_ids: Iterable[UUID]) -> None:
@@ -45,14 +53,19 @@ class HeldLeases:
         with self._lock:
             self._received.discard(job_id)
 
-    def is_lost(self, job_id: UUID) -> bool:
-        """Whether the last renewal showed that the job was cancelled or taken over."""
-        return job_id in self._lost
+    def call_off(self, job_id: UUID) -> None:
+        """The job is cancelled or taken over: a call that is under way here ends at once."""
+        with self._lock:
+            held = self._held.get(job_id)
+        if held is not None:
+            held.abort.set(
+                Failure(reason=FailureReason.CANCELLED, detail="the job was cancelled or taken over in the meantime")
+            )
 
     def snapshot(self) -> dict[UUID, int]:
-        """What is held now."""
+        """Ids and fences of what is held now."""
         with self._lock:
-            return dict(self._held)
+            return {job_id: held.fence for job_id, held in self._held.items()}
 
     def wait_until_none(self, seconds: float) -> None:
         """Wait until nothing runs here any more, but not longer than this."""
@@ -60,20 +73,24 @@ class HeldLeases:
             self._lock.wait_for(lambda: not self._held, timeout=seconds)
 
     def renew(self, database: Database, lease_seconds: float) -> None:
-        """Renew all leases in one statement and remember the lost ones."""
+        """Renew all leases in one statement and call off what is lost."""
         held = self.snapshot()
         if not held:
             return
         with database.system() as connection:
             kept = leases.renew(connection, held, lease_seconds)
-        with self._lock:
-            self._lost |= {job_id for job_id in held if job_id not in kept and self._held.get(job_id) == held[job_id]}
+        for job_id in held.keys() - kept:
+            if self.snapshot().get(job_id) == held[job_id]:
+                self.call_off(job_id)
 
     def give_back(self, database: Database, actor: str) -> int:
         """Give back at once, as a stopping worker does, what runs here and what waits for a slot; returns how many."""
+        held = self.snapshot()
         with self._lock:
-            held, received = dict(self._held), list(self._received)
+            received = list(self._received)
         with database.system() as connection:
             given_back = leases.give_back(connection, held, actor) if held else []
             unstarted = leases.return_unstarted(connection, received) if received else []
+        for job_id in given_back:
+            self.call_off(job_id)
         return len(given_back) + len(unstarted)

@@ -75,10 +75,13 @@ def decide(
     output: dict[str, Any] | None = None,
     reason: str | None = None,
     note: str | None = None,
+    fence: int | None = None,
 ) -> dict[str, Any] | None:
     """Decide a review that this person holds.
 
     Args:
+        fence: that of the claim the decision was made under; an older one is refused even where the same person has
+            claimed the review again since. None takes the present one.
         output: the answer, for ``edit``.
         reason: why the task does not apply, for ``not_applicable``.
 
@@ -93,7 +96,7 @@ def decide(
         review = reviews.of_job(connection, job_id)
         if review is None:
             raise NotFound(f"There is no review of job {job_id}.")
-        _check_held(review, reviewer)
+        _check_held(review, reviewer, fence)
         task = find_task(review["task"])
         chosen = _chosen(task, decision, review["suggestion"], output, reason)
         answer = None if chosen is None else _checked(task, jobs.request_of(connection, job_id), chosen)
@@ -107,12 +110,14 @@ def decide(
     return answer
 
 
-def _check_held(review: dict[str, Any], reviewer: str) -> None:
+def _check_held(review: dict[str, Any], reviewer: str, fence: int | None) -> None:
     if review["decision"] is not None:
         raise DecisionRefused([f"it was decided already, by {review['decided_by']} ({review['decision']})"])
     if review["reviewer"] != reviewer:
         who = f"{review['reviewer']} holds it" if review["reviewer"] else "nobody holds it"
         raise DecisionRefused([f"{who}; claim it first with `assay review claim {review['job_id']}`"])
+    if fence is not None and fence != review["fence"]:
+        raise DecisionRefused(["it was claimed anew since this decision was begun; look at it again and decide then"])
 
 
 def _chosen(

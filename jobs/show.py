@@ -32,6 +32,7 @@ class Progress:
     """Where a batch stands.
 
     Attributes:
+        total: its jobs; while it is being received, the lines that have arrived.
         states: jobs by state.
         answered_by: answered jobs by who answered.
     """
@@ -46,6 +47,7 @@ class Progress:
     attempts: int
     repairs: int
     cost_usd: Decimal | None
+    is_receiving: bool = False
 
     @property
     def landed(self) -> int:
@@ -54,8 +56,8 @@ class Progress:
 
     @property
     def is_over(self) -> bool:
-        """Whether every job has landed."""
-        return self.landed >= self.total
+        """Whether the batch is whole and every job of it has landed."""
+        return not self.is_receiving and self.landed >= self.total
 
 
 def show(database: Database, tenant_id: str, job_id: UUID) -> JobView:
@@ -121,7 +123,21 @@ def progress(database: Database, tenant_id: str, batch_id: UUID) -> Progress:
         attempts=spent["attempts"],
         repairs=spent["repairs"],
         cost_usd=spent["cost"],
+        is_receiving=batch.closed_at is None,
     )
+
+
+def lines_so_far(database: Database, tenant_id: str, batch_id: UUID) -> int | None:
+    """How many lines of a batch have arrived that is still being received; None where it is whole.
+
+    Raises:
+        NotFound: this tenant has no such batch.
+    """
+    with database.tenant(tenant_id) as connection:
+        batch = batches.find(connection, batch_id)
+    if batch is None:
+        raise NotFound(f"There is no batch {batch_id}.")
+    return batch.total if batch.closed_at is None else None
 
 
 def results(database: Database, tenant_id: str, batch_id: UUID) -> Iterator[JobView]:

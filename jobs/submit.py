@@ -1,51 +1,40 @@
 """Submit: hold the input to its contract, write rows. Nothing here touches the broker or the model SDK."""
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
-
-from schemas.ids import new_id
+from jobs import upload
+from jobs.contract import KeyConflict, SubmitRefused, check_options, check_tenant, new_job
+from jobs.jsonl import MAX_LINE_BYTES, Reading
 from schemas.job import JobOptions
-from storage import batches, jobs, tenants
+from storage import bell, jobs
+from storage.batches import Batch
 from storage.database import Database
-from storage.jobs import NewJob
 from tasks import find_task
-from tasks.spec import AnyTask, RequestRefused
+from tasks.spec import AnyTask
 
-CHUNK = 500
-"""Lines written per statement: large enough to amortise it, small enough for memory and for a lock's length."""
-MAX_LINE_BYTES = 16 * 1024 * 1024
-"""Longest accepted JSONL line: a document of 1,000,000 characters, all of them escaped, fits."""
-MAX_BATCH_LINES = 100_000
-SHOWN_ERRORS = 20
-
-
-class SubmitRefused(ValueError):
-    """The input is refused and nothing was written; each of ``reasons`` is one plain sentence."""
-
-    def __init__(self, reasons: list[str]) -> None:
-        self.reasons = reasons
-        super().__init__("; ".join(reasons))
-
-
-class KeyConflict(SubmitRefused):
-    """The idempotency key was used before, with another input."""
+__all__ = [
+    "MAX_LINE_BYTES", "KeyConflict", "SubmitRefused", "Submitted", "check_tenant", "submit_batch", "submit_native", "submit_one",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """What a submission became. ``repeated``: its idempotency key had been used for the same input before."""
+    """What a submission became.
+
+    Attributes:
+        repeated: its idempotency key had been used for the same input before.
+        resumed_lines: lines of the batch that an earlier upload with the same key had brought already.
+    """
 
     task: str
     total: int
     job_id: UUID | None = None
     batch_id: UUID | None = None
     repeated: bool = False
+    resumed_lines: int = 0
 
 
 def submit_one(
@@ -63,21 +52,19 @@ def submit_one(
         UnknownTask, SubmitRefused, KeyConflict: see their sentences; nothing was written.
     """
     task = find_task(task_name)
-    data = _checked(task, dict(request))
     check_options(task, options)
-    job = NewJob(
-        new_id(), jobs.dump(data), idempotency_key=idempotency_key, request_digest=_digest(task, data, options)
-    )
+    job = new_job(task, request, options, key=idempotency_key)
     with database.tenant(tenant_id) as connection:
         check_tenant(connection, tenant_id)
         if jobs.insert(connection, tenant_id, task.name, [job], options):
+            bell.ring(connection)
             return Submitted(task.name, 1, job_id=job.id)
         assert idempotency_key is not None  # a fresh id conflicts with nothing
         found = jobs.find_by_key(connection, idempotency_key)
     assert found is not None
     job_id, digest = found
     if digest != job.request_digest:
-        raise KeyConflict([_conflict(idempotency_key, f"job {job_id}")])
+        raise KeyConflict(idempotency_key, f"job {job_id}")
     return Submitted(task.name, 1, job_id=job_id, repeated=True)
 
 
@@ -91,37 +78,34 @@ def submit_batch(
     *,
     idempotency_key: str | None = None,
 ) -> Submitted:
-    """Submit JSONL as one batch, all or nothing: one wrong line and no job exists.
+    """Submit JSONL as one batch, all or nothing: no job exists before the last line was found good.
 
-    The lines are read once and never held together; the first wrong ones are reported by number.
+    The lines are read once and never held together. With an idempotency key, an upload that broke off is continued by
+    submitting the same lines again. A wrong line drops the batch, what came earlier too, so that the key is free for the
+    corrected input.
 
     Args:
         lines: the JSONL, one line each, UTF-8. Blank lines are skipped.
         defaults: fields for every line that does not give them itself, e.g. ``{"labels": [...]}``.
 
     Raises:
-        UnknownTask, SubmitRefused, KeyConflict: see their sentences; nothing was written.
+        UnknownTask, SubmitRefused, KeyConflict: see their sentences; no job was made.
     """
     task = find_task(task_name)
     check_options(task, options)
-    batch_id = new_id()
-    reading = _Reading(task, defaults, digesting=idempotency_key is not None)
-    with database.tenant(tenant_id) as connection:
-        check_tenant(connection, tenant_id)
-        before = batches.find_by_key(connection, idempotency_key) if idempotency_key else None
-        if before is None:
-            batches.insert(connection, tenant_id, batch_id, task.name, key=idempotency_key)
-        for chunk in reading.chunks(lines):
-            if before is None:
-                jobs.insert(connection, tenant_id, task.name, chunk, options, batch_id=batch_id)
+    reading = Reading(task, defaults, options)
+    batch = upload.begin(database, tenant_id, task.name, reading.head, idempotency_key)
+    there = _receive(database, tenant_id, batch, reading, lines, idempotency_key)
+    try:
         digest = reading.finish()
-        if before is None:
-            batches.close(connection, batch_id, reading.total, digest)
-    if before is None:
-        return Submitted(task.name, reading.total, batch_id=batch_id)
-    if before.request_digest != digest:
-        raise KeyConflict([_conflict(idempotency_key, f"batch {before.id}")])
-    return Submitted(task.name, before.total, batch_id=before.id, repeated=True)
+    except SubmitRefused as refusal:
+        raise _drop(database, tenant_id, batch, reading, refusal) from None
+    closed = upload.close(
+        database, tenant_id, batch.id, options, total=reading.total, digest=digest, key=idempotency_key
+    )
+    return Submitted(
+        task.name, reading.total, batch_id=batch.id, repeated=not closed, resumed_lines=there if closed else 0
+    )
 
 
 def submit_native(
@@ -132,107 +116,33 @@ def submit_native(
     Raises:
         SubmitRefused: the input breaks the contract.
     """
-    data = _checked(task, dict(request))
     check_options(task, options)
+    job = new_job(task, request, options, job_id=job_id)
     with database.tenant(tenant_id) as connection:
         check_tenant(connection, tenant_id)
-        jobs.insert(connection, tenant_id, task.name, [NewJob(job_id, jobs.dump(data))], options, native=True)
+        jobs.insert(connection, tenant_id, task.name, [job], options, native=True)
 
 
-def check_tenant(connection: Connection, tenant_id: str) -> None:
-    """Refuse a tenant that does not exist."""
-    if not tenants.exists(connection, tenant_id):
-        raise SubmitRefused([f"there is no tenant {tenant_id!r}; make it with `assay tenants create {tenant_id}`"])
+def _receive(
+    database: Database, tenant_id: str, batch: Batch, reading: Reading, lines: Iterable[bytes], key: str | None
+) -> int:
+    """Write what has not arrived yet, while the batch is open; returns how many lines were there already."""
+    there = 0
+    is_open = batch.closed_at is None
+    for chunk in reading.chunks(lines):
+        if is_open:
+            known = upload.receive(database, tenant_id, batch.id, chunk, key)
+            is_open = known is not None
+            there += known or 0
+    return there
 
 
-def check_options(task: AnyTask, options: JobOptions) -> None:
-    """Refuse options that no job of this task could have."""
-    version = options.prompt_version
-    if version is not None and version not in task.prompts:
-        raise SubmitRefused([f"{task.name} has no prompt {version!r}; it has: {', '.join(task.prompts)}"])
-
-
-class _Reading:
-    """One pass over a JSONL input: checks lines, numbers them, counts them, collects what is wrong."""
-
-    def __init__(self, task: AnyTask, defaults: Mapping[str, Any], *, digesting: bool) -> None:
-        self._task = task
-        self._defaults = dict(defaults)
-        self._errors: list[str] = []
-        self._hash = hashlib.sha256(jobs.dump([task.name, self._defaults]).encode()) if digesting else None
-        self.total = 0
-
-    def chunks(self, lines: Iterable[bytes]) -> Iterator[list[NewJob]]:
-        """The jobs in chunks; after the first wrong line only checking goes on."""
-        chunk: list[NewJob] = []
-        for number, line in enumerate(lines, start=1):
-            if self._hash is not None:
-                self._hash.update(line)
-            if not line.strip():
-                continue
-            try:
-                chunk.append(self._job(number, line))
-            except SubmitRefused as refusal:
-                self._errors.append(f"line {number}: {refusal}")
-                if len(self._errors) == SHOWN_ERRORS:
-                    break
-            if len(chunk) == CHUNK:
-                if not self._errors:
-                    yield chunk
-                chunk = []
-        if chunk and not self._errors:
-            yield chunk
-
-    def finish(self) -> str | None:
-        """The input's digest, where one was asked for; refuses the whole input if a line was wrong."""
-        if self._errors:
-            more = " (and perhaps more)" if len(self._errors) == SHOWN_ERRORS else ""
-            raise SubmitRefused([*self._errors, f"nothing was submitted: correct these lines{more} and submit again"])
-        if self.total == 0:
-            raise SubmitRefused(["the input holds no lines; give one JSON object per line"])
-        return self._hash.hexdigest() if self._hash is not None else None
-
-    def _job(self, number: int, line: bytes) -> NewJob:
-        self.total += 1
-        if self.total > MAX_BATCH_LINES:
-            raise SubmitRefused([f"a batch holds at most {MAX_BATCH_LINES:,} lines; split the input"])
-        data = _parsed(line)
-        reference = data.pop("id", None)
-        if reference is not None and (isinstance(reference, bool) or not isinstance(reference, str | int)):
-            raise SubmitRefused(["id: give a string or a whole number"])
-        checked = _checked(self._task, {**self._defaults, **data})
-        shown = None if reference is None else str(reference).replace("\x00", "")[:200]
-        return NewJob(new_id(), jobs.dump(checked), line=number, reference=shown)
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    if len(line) > MAX_LINE_BYTES:
-        raise SubmitRefused([f"is longer than {MAX_LINE_BYTES // 1024**2} MiB; split the document"])
-    try:
-        data = json.loads(line.decode("utf-8").rstrip("\r\n"))
-    except UnicodeDecodeError as error:
-        raise SubmitRefused([f"is not UTF-8 (byte {error.start + 1}); convert the file to UTF-8"]) from None
-    except (ValueError, RecursionError) as error:
-        where = f" (column {error.colno}: {error.msg})" if isinstance(error, json.JSONDecodeError) else ""
-        raise SubmitRefused([f"is not JSON{where}; write one JSON object per line"]) from None
-    if not isinstance(data, dict):
-        raise SubmitRefused(['is not a JSON object; write {"text": "..."}'])
-    return data
-
-
-def _checked(task: AnyTask, data: dict[str, Any]) -> dict[str, Any]:
-    """The data itself, once the task's contract accepts it: what is stored is what was sent."""
-    try:
-        task.read_request(data)
-    except RequestRefused as refusal:
-        raise SubmitRefused([str(refusal)]) from None
-    return data
-
-
-def _digest(task: AnyTask, data: dict[str, Any], options: JobOptions) -> str:
-    canonical = json.dumps([task.name, data, options.model_dump(mode="json")], sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _conflict(key: str | None, what: str) -> str:
-    return f"the idempotency key {key!r} was used for {what} with another input; use a new key, or send the same input"
+def _drop(database: Database, tenant_id: str, batch: Batch, reading: Reading, refusal: SubmitRefused) -> SubmitRefused:
+    """Drop an open batch for a wrong line. An empty input is rather a producer that broke: it drops nothing earlier."""
+    if batch.closed_at is not None or (reading.total == 0 and batch.total > 0):
+        return refusal
+    upload.drop(database, tenant_id, batch.id)
+    if batch.total == 0:
+        return refusal
+    dropped = f"the {batch.total:,} lines that had arrived earlier are dropped; the key is free for the corrected input"
+    return SubmitRefused([*refusal.reasons, dropped])

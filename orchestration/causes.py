@@ -6,11 +6,18 @@ The sentences are ours: a provider's own words may echo the document, so they go
 import re
 import time
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
 
 from schemas.failure import Failure, FailureReason
+
+LONGEST_WAIT_SECONDS = 86_400.0
+"""Whoever asks for a longer wait is asked again after a day; a figure without bounds would reach the database's clock."""
+
+LONGEST_GUESSED_WAIT_SECONDS = 600.0
+"""For a date without the provider's own date beside it: this machine's clock may be wrong."""
 
 _SPEND_LIMIT = re.compile("spend_limit")
 _TOO_LONG = re.compile("prompt is too long|exceed context limit|context window", re.IGNORECASE)
@@ -114,18 +121,36 @@ def _named(error: Mapping[str, Any], code: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the provider asks to wait: ``retry-after-ms``, or ``retry-after`` in seconds or as a date."""
+    """Seconds that the provider asks to wait: ``retry-after-ms``, or ``retry-after`` in seconds or as a date.
+
+    A date is read by the provider's own clock, the response's ``Date``: this machine's may be wrong by hours. No answer
+    is longer than :data:`LONGEST_WAIT_SECONDS`.
+    """
     milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
     asked = headers.get("retry-after")
-    seconds = _number(asked)
-    if seconds is not None or not asked:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except ValueError:
+    seconds = _number(asked) if milliseconds is None else milliseconds / 1000
+    if seconds is None and asked:
+        seconds = _until(asked, headers.get("date"))
+    return None if seconds is None else min(seconds, LONGEST_WAIT_SECONDS)
+
+
+def _until(asked: str, date: str | None) -> float | None:
+    """Seconds until an HTTP date."""
+    until, now = _date(asked), _date(date)
+    if until is None:
         return None
+    if now is None:
+        return min(max(0.0, until - time.time()), LONGEST_GUESSED_WAIT_SECONDS)
+    return max(0.0, until - now)
+
+
+def _date(text: str | None) -> float | None:
+    try:
+        date = parsedate_to_datetime(text) if text else None
+    except (ValueError, OverflowError):
+        return None
+    # A date with the zone "-0000" comes without one; HTTP knows only UTC.
+    return date.replace(tzinfo=date.tzinfo or UTC).timestamp() if date else None
 
 
 def _number(text: str | None) -> float | None:

@@ -4,12 +4,12 @@
 :func:`pursue` makes calls; it runs outside any transaction.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+from orchestration.abort import Abort
 from orchestration.conversation import escalated, larger, repaired
 from orchestration.judgement import Verdict, judge
 from orchestration.ledger import AttemptLedger
@@ -133,7 +133,8 @@ def pursue(
     settings: Settings,
     deadline: float,
     on_text: Callable[[str], None] | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    abort: Abort | None = None,
+    sleep: Callable[[float], None] | None = None,
 ) -> Outcome:
     """Ask tier after tier until an answer holds or nothing is left to try.
 
@@ -141,7 +142,10 @@ def pursue(
         settings: how often and how patiently transport errors are retried.
         deadline: end of the whole job, a ``time.monotonic()`` value; passed means ``Failure(timeout)``.
         on_text: is given the pieces of each reply's text as they arrive; each attempt begins anew.
-        sleep: waits between retries.
+        abort: set by another thread, it ends what is under way at once, and nothing further is tried: the outcome is
+            its reason, unless an answer that holds had come whole by then. Calls made are settled; those that were not
+            made are not opened.
+        sleep: waits between retries; tests inject one that only takes notes.
     """
     make = partial(
         make_call,
@@ -150,6 +154,7 @@ def pursue(
         settings=settings,
         deadline=deadline,
         on_text=on_text,
+        abort=abort,
         sleep=sleep,
     )
     pursuit = _Pursuit(prepared, ledger, make)
@@ -161,7 +166,14 @@ def pursue(
         if not isinstance(tried.result, Failure) or tried.result.reason not in _WORTH_ESCALATING:
             break
         call = escalated(prepared.call, prepared.models, asked, max_tokens=tried.max_tokens)
-    return Outcome(tried.result, pursuit.attempts, pursuit.repairs, pursuit.escalations)
+    return Outcome(_unless_aborted(tried.result, abort), pursuit.attempts, pursuit.repairs, pursuit.escalations)
+
+
+def _unless_aborted(result: Answer | Failure, abort: Abort | None) -> Answer | Failure:
+    """A failure found while the abort came says less than the abort."""
+    if isinstance(result, Failure) and abort is not None and abort.reason is not None:
+        return abort.reason
+    return result
 
 
 class _Tried(NamedTuple):

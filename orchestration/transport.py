@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import tenacity
 
+from orchestration.abort import Abort
 from orchestration.ledger import AttemptLedger
 from orchestration.provider import Provider
 from schemas.attempt import AttemptOutcome, BrokenCall, Call, Purpose, Reply
@@ -46,21 +47,25 @@ def make_call(
     settings: Settings,
     deadline: float,
     on_text: Callable[[str], None] | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    abort: Abort | None = None,
+    sleep: Callable[[float], None] | None = None,
 ) -> Tries:
     """Make a call, again where a transport error may pass; each try is an attempt of its own in the ledger.
 
     Args:
         deadline: end of the whole job, a ``time.monotonic()`` value.
+        abort: set by another thread, it ends a call or a wait under way, and no further call is made.
         sleep: waits; tests inject one that only takes notes.
 
     Returns:
-        The reply with its open attempt, or the failure of the last attempt, which is settled.
+        The reply with its open attempt; or the failure of the last attempt, which is settled, or the abort's reason.
     """
     attempts = 0
 
     def attempt() -> Made | Failure:
         nonlocal attempts
+        if abort is not None and abort.reason is not None:
+            return abort.reason
         if time.monotonic() >= deadline:
             return Failure(reason=FailureReason.TIMEOUT, detail="The job's time is used up.")
         made = call if attempts == 0 else call.model_copy(update={"purpose": Purpose.RETRY})
@@ -68,7 +73,7 @@ def make_call(
         if isinstance(number, Failure):
             return number
         attempts += 1
-        reply = provider.send(made, deadline=deadline, on_text=on_text)
+        reply = provider.send(made, deadline=deadline, on_text=on_text, abort=abort)
         if isinstance(reply, BrokenCall):
             ledger.settle(number, AttemptOutcome.FAILED, broken=reply, failure=reply.failure)
             return reply.failure
@@ -78,7 +83,7 @@ def make_call(
         retry=tenacity.retry_if_result(_may_pass),
         wait=lambda state: _wait(state, settings),
         stop=lambda state: _must_stop(state, settings, deadline),
-        sleep=sleep,
+        sleep=sleep or (abort.wait if abort is not None else time.sleep),
         retry_error_callback=_last_result,
     )
     return Tries(retrying(attempt), attempts)

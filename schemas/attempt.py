@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
+from schemas.admission import SeenRates
 from schemas.base import Contract
 from schemas.failure import Failure
 from schemas.tier import Tier
@@ -61,6 +62,7 @@ class Reply(Contract):
         usage: tokens as the provider counted them.
         raw: the whole message as received, as JSON; for a stream: put together from its events.
         seconds: from sending to the last byte.
+        rates: what the response's headers say of the provider's limits; None where they say nothing.
     """
 
     text: str
@@ -71,6 +73,7 @@ class Reply(Contract):
     usage: Usage
     raw: dict[str, Any]
     seconds: float
+    rates: SeenRates | None = None
 
 
 class AttemptOutcome(StrEnum):
@@ -93,6 +96,10 @@ class BrokenCall(Contract):
         raw: what did come back, as JSON: the error's body or the part of the message that arrived. It may echo the
             document: for the audit record only, never for logs.
         seconds: from sending to giving up.
+        usage: tokens of a message that began and did not come whole, as far as they were told: the input as a rule, of
+            the output what was counted until then. None where no message began: nothing is known of what was billed.
+        model: the model version of such a message.
+        rates: what the response's headers say of the provider's limits; None where they say nothing.
     """
 
     failure: Failure
@@ -100,3 +107,6 @@ class BrokenCall(Contract):
     request_id: str | None = None
     raw: dict[str, Any]
     seconds: float
+    usage: Usage | None = None
+    model: str | None = None
+    rates: SeenRates | None = None

@@ -27,6 +27,7 @@ class FailureReason(StrEnum):
     BAD_REQUEST = "bad_request"  # the provider says that our request is malformed
     MISCONFIGURED = "misconfigured"  # key, model or permission is wrong: an operator must act
     CANCELLED = "cancelled"  # somebody cancelled the job while it ran
+    QUARANTINED = "quarantined"  # running it ended its process, again and again
 
 
 def _storable(detail: str) -> str:

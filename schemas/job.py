@@ -1,6 +1,6 @@
 """A job: one asking of a task."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -38,18 +38,45 @@ class FallbackPolicy(StrEnum):
     FAIL = "fail"
 
 
+class OnOutage(StrEnum):
+    """What becomes of a job when the provider stays away."""
+
+    FALLBACK = "fallback"  # after some patience, whoever its fallback policy names
+    WAIT = "wait"  # it waits, until its deadline if it has one
+    RULES = "rules"  # the rules at once, however weak
+    PERSON = "person"  # a person at once
+
+
+class Priority(StrEnum):
+    """A job's class. A higher one goes first; a lower one keeps a small share, so that no class starves."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """As it is stored and sorted: 1, 0, -1."""
+        return {Priority.HIGH: 1, Priority.NORMAL: 0, Priority.LOW: -1}[self]
+
+
 class JobOptions(Contract):
     """What a producer may choose per job.
 
     Attributes:
         fallback: who stands in for the model.
-        deadline: after this moment no model is asked any more; the stand-in answers.
+        deadline: after this moment no model is asked any more; the stand-in answers. A span counts from the moment when the
+            job is there, on the database's clock.
         prompt_version: this version of the prompt instead of the active one.
+        priority: the job's class.
+        on_outage: what becomes of it when the provider stays away.
     """
 
     fallback: FallbackPolicy = FallbackPolicy.RULES_THEN_PERSON
-    deadline: datetime | None = None
+    deadline: datetime | timedelta | None = None
     prompt_version: str | None = None
+    priority: Priority = Priority.NORMAL
+    on_outage: OnOutage = OnOutage.FALLBACK
 
 
 class JobView(Contract):

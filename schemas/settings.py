@@ -49,15 +49,34 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=30, ge=1)
     heartbeat_seconds: float = Field(default=10, ge=0.2)
     sweep_seconds: float = Field(default=5, ge=0.2)
-    published_seconds: float = Field(default=20, ge=0.5, description="a published job not claimed by then is re-rung")
+    published_seconds: float = Field(
+        default=20, ge=0.5, description="a published job not claimed by then is rung for again, if slots are free"
+    )
+    duty_seconds: float = Field(
+        default=3, ge=0.5, description="dispatcher and sweeper are replaced when their turn is overdue by this"
+    )
+    deaf_seconds: float = Field(
+        default=30,
+        ge=1,
+        description="a process that hears nothing for so long, while jobs wait and it has room, ends itself",
+    )
     call_seconds: float = Field(default=120, ge=0.1, description="one model call, first byte to last")
     job_seconds: float = Field(default=600, ge=1, description="one run of a job, all its calls together")
     review_lease_seconds: float = Field(default=900, ge=1)
     stop_seconds: float = Field(default=10, ge=0.1, description="what a stopping worker gives its running jobs")
 
+    # Admission: limits of the provider account, each also learned from the provider's answers; unset: learned only
+    requests_per_minute: int | None = Field(default=None, ge=1, description="per model")
+    input_tokens_per_minute: int | None = Field(default=None, ge=1, description="per model")
+    output_tokens_per_minute: int | None = Field(default=None, ge=1, description="per model")
+    concurrent_calls: int | None = Field(default=None, ge=1, description="per model, over all workers")
+    breaker_failures: int = Field(default=5, ge=1, description="failures within 10 s that open a model's breaker")
+    breaker_open_seconds: float = Field(default=5, ge=0.1, description="until the first probe of an open breaker")
+    breaker_open_max_seconds: float = Field(default=60, ge=0.1, description="between probes at most")
+
     # Tries
     max_tries: int = Field(default=3, ge=1, description="runs of one job that ended in a failure worth trying again")
-    max_waits: int = Field(default=20, ge=0, description="times a job may be put back for rate limits and outages")
+    max_waits: int = Field(default=20, ge=0, description="times a job may be put back for an outage of the provider")
     wait_seconds: float = Field(
         default=2, ge=0, description="first wait after an outage; doubles up to wait_max_seconds"
     )

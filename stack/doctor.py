@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from schemas.base import Contract
+from schemas.health import Health
 from schemas.settings import PROVIDER_URL, Settings
 from stack.commands import ping_command, with_this_python
 from stack.home import Home
@@ -61,6 +62,32 @@ def examine(settings: Settings) -> list[PartReport]:
     ]
 
 
+def progress(settings: Settings) -> Health | None:
+    """How work goes on, by the figures in the database; None where it cannot be asked (:func:`examine` says why)."""
+    state = read_state(settings.home)
+    complete = connected(settings, Connections() if state is None else state.connections)
+    if complete.database_url is None:
+        return None
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from jobs.health import read_health
+    from storage import guard
+    from storage.database import Database
+    from storage.version import HEAD_REVISION
+
+    try:
+        database = Database(complete.database_url, pool_size=1)
+    except SQLAlchemyError:
+        return None
+    try:
+        guard.check(database, HEAD_REVISION)
+        return read_health(database, complete)
+    except (guard.UnsafeDatabase, SQLAlchemyError):
+        return None
+    finally:
+        database.close()
+
+
 def masked(url: str | None) -> str | None:
     """The URL without its password."""
     return None if url is None else re.sub(r"(://[^/@:]*):[^@]*@", r"\1:***@", url)
@@ -84,7 +111,7 @@ def _database(url: str | None) -> PartReport:
             check_migrated(connection, HEAD_REVISION)
     except UnsafeDatabase as error:
         detail, _, advice = str(error).partition(" Run ")
-        return _failed("database", url, detail, f"Run {advice}" if advice else "Run `assay migrate`.")
+        return _failed("database", url, detail, f"Run {advice}" if advice else "")
     except ArgumentError:
         return _failed(
             "database", url, "DATABASE_URL is not a database URL.", "Use postgresql://user:password@host/name."

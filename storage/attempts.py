@@ -22,6 +22,7 @@ INSERT INTO attempts (job_id, number, tenant_id, fence, actor, purpose, prompt_v
 SELECT id, %(number)s, tenant_id, fence, %(actor)s, %(purpose)s, %(prompt_version)s, %(prompt_digest)s, %(tier)s, %(model)s,
        %(request)s
 FROM jobs WHERE id = %(job)s AND fence = %(fence)s AND state = 'running'
+ON CONFLICT (job_id, number) DO UPDATE SET outcome = 'open' WHERE attempts.fence = excluded.fence AND attempts.outcome = 'open'
 RETURNING number
 """
 _SETTLE = """
@@ -53,7 +54,7 @@ def open_first(connection: Connection, claimed: Claim, number: int, call: Call, 
 
 
 def open_next(connection: Connection, claimed: Claim, number: int, call: Call, actor: str) -> bool:
-    """Record a further call's intent. False: the lease was lost, do not call."""
+    """Record a further call's intent; doing it again changes nothing. False: the lease was lost, do not call."""
     row = connection.exec_driver_sql(_OPEN_FENCED, _opening(claimed, number, call, actor)).first()
     return row is not None
 
@@ -103,15 +104,15 @@ def _opening(claimed: Claim, number: int, call: Call, actor: str) -> dict[str, A
 
 
 def _received(reply: Reply | None, broken: BrokenCall | None) -> dict[str, Any]:
-    usage = reply.usage if reply else None
-    raw = reply.raw if reply else broken.raw if broken else None
+    came = reply or broken
+    usage = came.usage if came else None
     return {
-        "seconds": reply.seconds if reply else broken.seconds if broken else None,
-        "answered_model": reply.model if reply else None,
-        "request_id": reply.request_id if reply else broken.request_id if broken else None,
+        "seconds": came.seconds if came else None,
+        "answered_model": came.model if came else None,
+        "request_id": came.request_id if came else None,
         "http_status": 200 if reply else broken.status if broken else None,
         "stop_reason": reply.stop_reason if reply else None,
-        "response": None if raw is None else dump(raw),
+        "response": dump(came.raw) if came else None,
         "input_tokens": usage.input_tokens if usage else None,
         "output_tokens": usage.output_tokens if usage else None,
         "cache_read_tokens": usage.cache_read_tokens if usage else None,

@@ -51,16 +51,45 @@ def check_role(connection: Connection) -> None:
 
 
 def check_migrated(connection: Connection, head: str) -> None:
-    """Refuse a database whose tables are not those of this version.
+    """Refuse a database whose tables this release cannot work with.
+
+    Tables may be newer: a migration says which is the oldest release that goes on with them.
 
     Raises:
-        UnsafeDatabase: it has no tables yet, or older or newer ones.
+        UnsafeDatabase: there are no tables yet, they are older, or they are newer and no longer fit.
     """
-    if connection.exec_driver_sql("SELECT to_regclass('public.alembic_version')").scalar() is None:
+    at = current_revision(connection)
+    if at is None:
         raise UnsafeDatabase(f"The database has no Assay tables yet. {_FIX}")
-    version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    if version != head:
-        raise UnsafeDatabase(f"The database is at migration {version}, this Assay needs {head}. Run `assay migrate`.")
+    if not fits(connection, at, head):
+        raise UnsafeDatabase(f"The database is at migration {at}, this Assay needs {head}. Run `assay migrate`.")
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The newest migration that the database has; None where it has no tables of ours."""
+    if connection.exec_driver_sql("SELECT to_regclass('public.alembic_version')").scalar() is None:
+        return None
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return None if revision is None else str(revision)
+
+
+def fits(connection: Connection, at: str, head: str) -> bool:
+    """Whether code that knows the migrations up to ``head`` works with tables at ``at``; False: they are older.
+
+    Revisions are numbers with leading zeros, so their order is that of their text.
+
+    Raises:
+        UnsafeDatabase: the tables are newer and do not fit any more.
+    """
+    if at <= head:
+        return at == head
+    oldest = connection.exec_driver_sql("SELECT max(oldest_revision) FROM compatibility").scalar()
+    if oldest is None or oldest > head:
+        raise UnsafeDatabase(
+            f"This release of Assay is older than the database (it knows migrations up to {head}, the tables are at {at}):"
+            " upgrade it."
+        )
+    return True
 
 
 def check(database: Database, head: str) -> None:
@@ -68,6 +97,6 @@ def check(database: Database, head: str) -> None:
     with database.engine.connect() as connection:
         check_role(connection)
         check_migrated(connection, head)
-        for table in ("jobs", "inputs", "attempts", "answers", "reviews", "batches"):
+        for table in ("jobs", "inputs", "attempts", "answers", "reviews", "batches", "arrivals"):
             if connection.execute(select(literal(1)).select_from(table_named(table)).limit(1)).first() is not None:
                 raise UnsafeDatabase(f"Rows of {table} are visible although no tenant is set. Run `assay migrate`.")

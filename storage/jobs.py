@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,18 +12,18 @@ from sqlalchemy.engine import RowMapping
 
 from schemas.failure import Failure
 from schemas.job import JobOptions, JobState, JobView
+from storage import bell
 
 _INSERT = """
 WITH new AS (
-    SELECT * FROM unnest(%(ids)s::uuid[], %(lines)s::int[], %(requests)s::json[], %(references)s::text[], %(keys)s::text[],
-                         %(digests)s::text[])
-        AS new (id, line, request, reference, idempotency_key, request_digest)
+    SELECT * FROM unnest(%(ids)s::uuid[], %(requests)s::json[], %(costs)s::real[], %(keys)s::text[], %(digests)s::text[])
+        AS new (id, request, cost, idempotency_key, request_digest)
 ), job AS (
-    INSERT INTO jobs (id, tenant_id, batch_id, line, task, state, published_at, fallback, deadline, prompt_version, native,
-                      reference, idempotency_key, request_digest)
-    SELECT id, %(tenant)s, %(batch)s, line, %(task)s, %(state)s,
-           CASE WHEN %(native)s THEN now() END, %(fallback)s, %(deadline)s, %(prompt_version)s, %(native)s,
-           reference, idempotency_key, request_digest
+    INSERT INTO jobs (id, tenant_id, task, state, published_at, native, fallback, deadline, prompt_version, priority,
+                      on_outage, cost, idempotency_key, request_digest)
+    SELECT id, %(tenant)s, %(task)s, %(state)s, CASE WHEN %(native)s THEN now() END, %(native)s, %(fallback)s,
+           coalesce(%(deadline)s::timestamptz, now() + make_interval(secs => %(deadline_seconds)s)), %(prompt_version)s,
+           %(priority)s, %(on_outage)s, cost, idempotency_key, request_digest
     FROM new
     ON CONFLICT DO NOTHING
     RETURNING id
@@ -37,19 +38,23 @@ SELECT j.id AS job_id, j.batch_id, j.line, j.reference, j.task, j.state, j.answe
 FROM jobs j LEFT JOIN answers a ON a.job_id = j.id
 """
 _HEAD = """
-SELECT id, batch_id, line, reference, task, state, fallback, prompt_version, native, priority, tries, waits, fence, lease_until,
-       run_at, deadline, published_at, started_at, finished_at, created_at, answered_by, failure_reason, failure_detail
+SELECT id, batch_id, line, reference, task, state, fallback, prompt_version, native, priority, on_outage, cost, tries,
+       waits, losses, fence, lease_until, run_at, deadline, published_at, started_at, finished_at, created_at, answered_by,
+       failure_reason, failure_detail
 FROM jobs WHERE id = %(id)s
 """
 _CANCEL = """
+WITH before AS (
+    SELECT id, state FROM jobs WHERE {which} AND state IN ('queued', 'published', 'running', 'in_review') FOR UPDATE
+)
 UPDATE jobs SET state = 'cancelled', fence = fence + 1, lease_until = NULL, worker_id = NULL, finished_at = now(),
                 failure_reason = 'cancelled', failure_detail = 'cancelled by the producer'
-WHERE {which} AND state IN ('queued', 'published', 'running', 'in_review')
-RETURNING id
+FROM before WHERE jobs.id = before.id
+RETURNING jobs.id, before.state = 'running' AS was_running
 """
 _RETRY = """
-UPDATE jobs SET state = 'queued', tries = 0, waits = 0, run_at = now(), finished_at = NULL, failure_reason = NULL,
-                failure_detail = NULL
+UPDATE jobs SET state = 'queued', tries = 0, waits = 0, losses = 0, rings = 0, run_at = NULL, finished_at = NULL,
+                failure_reason = NULL, failure_detail = NULL
 WHERE batch_id = %(batch)s AND state = 'failed'
 RETURNING id
 """
@@ -57,12 +62,11 @@ RETURNING id
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to insert. ``request`` is JSON text, already held to the task's contract."""
+    """A job to insert. ``request`` is JSON text, already held to the task's contract; ``cost`` as ``tasks.estimate``."""
 
     id: UUID
     request: str
-    line: int | None = None
-    reference: str | None = None
+    cost: float
     idempotency_key: str | None = None
     request_digest: str | None = None
 
@@ -74,10 +78,9 @@ def insert(
     jobs: Sequence[NewJob],
     options: JobOptions,
     *,
-    batch_id: UUID | None = None,
     native: bool = False,
 ) -> list[UUID]:
-    """Write jobs and their inputs, one statement for all.
+    """Write jobs and their inputs, one statement for all. They wait for nothing: ``run_at`` stays null.
 
     Returns:
         The ids written. A job whose id or idempotency key exists already is left out.
@@ -86,23 +89,33 @@ def insert(
         _INSERT,
         {
             "tenant": tenant_id,
-            "batch": batch_id,
             "task": task,
-            "fallback": options.fallback.value,
-            "deadline": options.deadline,
-            "prompt_version": options.prompt_version,
             "native": native,
             # A native job's message is being worked on right now: dispatch has nothing to ring for.
             "state": "published" if native else "queued",
             "ids": [job.id for job in jobs],
-            "lines": [job.line for job in jobs],
             "requests": [job.request for job in jobs],
-            "references": [job.reference for job in jobs],
+            "costs": [job.cost for job in jobs],
             "keys": [job.idempotency_key for job in jobs],
             "digests": [job.request_digest for job in jobs],
+            **options_of(options),
         },
     )
     return list(rows.scalars())
+
+
+def options_of(options: JobOptions) -> dict[str, object]:
+    """A job's options as the parameters of an INSERT. A span until the deadline counts from the moment when the row is
+    written, on the database's clock."""
+    span = isinstance(options.deadline, timedelta)
+    return {
+        "fallback": options.fallback.value,
+        "deadline": None if span else options.deadline,
+        "deadline_seconds": options.deadline.total_seconds() if isinstance(options.deadline, timedelta) else None,
+        "prompt_version": options.prompt_version,
+        "priority": options.priority.rank,
+        "on_outage": options.on_outage.value,
+    }
 
 
 def find_by_key(connection: Connection, key: str) -> tuple[UUID, str] | None:
@@ -145,8 +158,9 @@ def results(connection: Connection, batch_id: UUID, *, after: int, limit: int) -
 def cancel(connection: Connection, *, job_id: UUID | None = None, batch_id: UUID | None = None) -> list[UUID]:
     """Cancel what is not final yet. A running job's fence moves on, so its worker can no longer conclude it."""
     which = "id = %(id)s" if job_id is not None else "batch_id = %(id)s"
-    rows = connection.exec_driver_sql(_CANCEL.format(which=which), {"id": job_id or batch_id})
-    cancelled = list(rows.scalars())
+    rows = connection.exec_driver_sql(_CANCEL.format(which=which), {"id": job_id or batch_id}).all()
+    cancelled = [job for job, _ in rows]
+    bell.call_off(connection, [job for job, was_running in rows if was_running])
     connection.exec_driver_sql(
         "UPDATE reviews SET decision = 'withdrawn', decided_at = now(), decided_by = 'producer', lease_until = NULL"
         " WHERE job_id = ANY(%(ids)s) AND decision IS NULL",

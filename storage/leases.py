@@ -3,36 +3,52 @@
 The clock is the database's alone. Every statement that follows a claim names the fence, so a late twin changes nothing.
 """
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.engine import RowMapping
 
+from schemas.admission import Limits
 from schemas.answer import AnsweredBy
 from schemas.failure import Failure
-from schemas.job import FallbackPolicy
+from schemas.job import FallbackPolicy, OnOutage
 from storage.jobs import dump
 
-_CLAIM = """
+_CLAIMED = """
+SELECT job.id AS job_id, job.tenant_id, job.task, job.fence, job.tries, job.waits, job.losses, job.rings, job.fallback,
+       job.on_outage, extract(epoch FROM job.deadline - now())::float8 AS seconds_left, job.prompt_version, job.native,
+       inputs.request,
+       (SELECT coalesce(max(number), 0) FROM attempts WHERE attempts.job_id = %(id)s) AS attempts,
+       tenants.requests_per_minute, tenants.input_tokens_per_minute, tenants.output_tokens_per_minute,
+       tenants.concurrent_calls
+FROM job, inputs, tenants WHERE inputs.job_id = %(id)s AND tenants.id = job.tenant_id
+"""
+_CLAIM = f"""
 WITH job AS (
     UPDATE jobs SET state = 'running', fence = fence + 1, lease_until = now() + make_interval(secs => %(lease)s),
-                    worker_id = %(worker)s, started_at = coalesce(started_at, now())
-    WHERE id = %(id)s AND state IN ('published', 'queued') AND run_at <= now()
+                    worker_id = %(worker)s, started_at = coalesce(started_at, now()), run_at = NULL
+    WHERE id = %(id)s AND state IN ('published', 'queued') AND (run_at IS NULL OR run_at <= now())
     RETURNING *
 )
-SELECT job.id AS job_id, job.tenant_id, job.task, job.fence, job.tries, job.waits, job.fallback, job.deadline,
-       job.prompt_version, job.native, job.deadline < now() AS overdue, inputs.request,
-       (SELECT coalesce(max(number), 0) FROM attempts WHERE attempts.job_id = %(id)s) AS attempts
-FROM job, inputs WHERE inputs.job_id = %(id)s
+{_CLAIMED}
+"""
+_ADOPT = f"""
+WITH job AS (
+    UPDATE jobs SET lease_until = greatest(lease_until, now() + make_interval(secs => %(lease)s))
+    WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
+    RETURNING *
+)
+{_CLAIMED}
 """
 _ANSWERED = """
 WITH job AS (
     UPDATE jobs SET state = 'answered', answered_by = %(by)s, finished_at = now(), lease_until = NULL, worker_id = NULL,
                     failure_reason = %(reason)s, failure_detail = %(detail)s
-    WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
+    WHERE id = %(id)s AND fence = %(fence)s AND state = 'running' AND (deadline > now() OR NOT %(in_time)s OR deadline IS NULL)
     RETURNING id, tenant_id
 )
 INSERT INTO answers (job_id, tenant_id, answered_by, output, attempt_number)
@@ -60,7 +76,8 @@ RETURNING id
 """
 _PUT_BACK = """
 UPDATE jobs SET state = 'queued', lease_until = NULL, worker_id = NULL, tries = tries + %(tries)s, waits = waits + %(waits)s,
-                run_at = now() + make_interval(secs => %(wait)s), failure_reason = %(reason)s, failure_detail = %(detail)s
+                run_at = least(now() + make_interval(secs => %(wait)s), deadline), failure_reason = %(reason)s,
+                failure_detail = %(detail)s
 WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
 RETURNING id
 """
@@ -72,7 +89,7 @@ RETURNING jobs.id
 """
 _GIVE_BACK = """
 WITH job AS (
-    UPDATE jobs SET state = 'queued', lease_until = NULL, worker_id = NULL, run_at = now(), fence = jobs.fence + 1
+    UPDATE jobs SET state = 'queued', lease_until = NULL, worker_id = NULL, run_at = NULL, fence = jobs.fence + 1
     FROM unnest(%(ids)s::uuid[], %(fences)s::int[]) AS held (id, fence)
     WHERE jobs.id = held.id AND jobs.fence = held.fence AND jobs.state = 'running'
     RETURNING jobs.id, jobs.tenant_id
@@ -85,6 +102,21 @@ INSERT INTO events (job_id, tenant_id, kind, actor, detail)
 SELECT id, tenant_id, 'given_back', %(actor)s, 'its worker stopped' FROM job
 RETURNING job_id
 """
+_ENDED_ALONE = """
+WITH job AS (
+    UPDATE jobs SET state = 'queued', lease_until = NULL, worker_id = NULL, run_at = NULL, fence = fence + 1,
+                    losses = losses + %(losses)s, tries = tries + %(tries)s
+    WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
+    RETURNING id, tenant_id
+), attempt AS (
+    UPDATE attempts SET outcome = 'unknown', settled_at = now(), failure_reason = 'unreachable',
+                        failure_detail = 'its process ended before the reply was recorded: maybe billed'
+    FROM job WHERE attempts.job_id = job.id AND attempts.outcome = 'open'
+)
+INSERT INTO events (job_id, tenant_id, kind, actor, detail)
+SELECT id, tenant_id, 'process_ended', %(actor)s, %(how)s FROM job
+RETURNING job_id
+"""
 _RETURN_UNSTARTED = """
 UPDATE jobs SET state = 'queued' WHERE id = ANY(%(ids)s) AND state = 'published' RETURNING id
 """
@@ -95,8 +127,14 @@ class Claim:
     """A claimed job: what to do, and the fence that every later write must name.
 
     Attributes:
+        tries: runs that ended in a failure worth trying again.
+        waits: times it was put back for an outage.
+        losses: times that its worker process ended while it ran.
+        rings: times that its message was lost; a worker that ended while it claimed it leaves no other trace.
         attempts: how many model calls were made for it before.
-        overdue: its deadline has passed.
+        seconds_left: from the claim to its deadline, by the database's clock; None where it has none.
+        claimed_at: a ``time.monotonic()`` value of the claim.
+        tenant_limits: what the operator allows its tenant.
     """
 
     job_id: UUID
@@ -105,25 +143,48 @@ class Claim:
     fence: int
     tries: int
     waits: int
+    losses: int
+    rings: int
     fallback: FallbackPolicy
-    deadline: datetime | None
+    on_outage: OnOutage
+    seconds_left: float | None
     prompt_version: str | None
     native: bool
-    overdue: bool
     request: dict[str, Any]
     attempts: int
+    tenant_limits: Limits
+    claimed_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def overdue(self) -> bool:
+        """Its deadline has passed."""
+        return self.seconds_left is not None and time.monotonic() >= self.claimed_at + self.seconds_left
 
 
 def claim(connection: Connection, job_id: UUID, worker_id: UUID, lease_seconds: float) -> Claim | None:
     """Take a job that is due. None: a duplicate delivery, or it must still wait, or it is over."""
-    row = (
-        connection.exec_driver_sql(_CLAIM, {"id": job_id, "worker": worker_id, "lease": lease_seconds})
-        .mappings()
-        .first()
-    )
+    row = connection.exec_driver_sql(_CLAIM, {"id": job_id, "worker": worker_id, "lease": lease_seconds})
+    return _as_claim(row.mappings().first())
+
+
+def adopt(connection: Connection, job_id: UUID, fence: int, lease_seconds: float) -> Claim | None:
+    """Go on under another process's claim, which renews its lease. None: the claim is no longer held."""
+    row = connection.exec_driver_sql(_ADOPT, {"id": job_id, "fence": fence, "lease": lease_seconds})
+    return _as_claim(row.mappings().first())
+
+
+def _as_claim(row: RowMapping | None) -> Claim | None:
     if row is None:
         return None
-    return Claim(**{**row, "fallback": FallbackPolicy(row["fallback"]), "overdue": bool(row["overdue"])})
+    values = dict(row)
+    limits = Limits(
+        requests=values.pop("requests_per_minute"),
+        input_tokens=values.pop("input_tokens_per_minute"),
+        output_tokens=values.pop("output_tokens_per_minute"),
+        concurrent=values.pop("concurrent_calls"),
+    )
+    values.update(fallback=FallbackPolicy(row["fallback"]), on_outage=OnOutage(row["on_outage"]), tenant_limits=limits)
+    return Claim(**values)
 
 
 def conclude_answered(
@@ -135,8 +196,25 @@ def conclude_answered(
     attempt: int | None,
     failure: Failure | None,
 ) -> bool:
-    """End the job with an answer. ``failure`` says why the model did not give it. False: the lease was lost."""
-    return _write(connection, _ANSWERED, claimed, failure, by=answered_by.value, output=dump(output), attempt=attempt)
+    """End the job with an answer. ``failure`` says why the model did not give it.
+
+    Returns:
+        False: the lease was lost; or it is a model's answer and the job's deadline has passed.
+    """
+    in_time = answered_by is AnsweredBy.MODEL
+    return _write(
+        connection, _ANSWERED, claimed, failure,
+        by=answered_by.value, output=dump(output), attempt=attempt, in_time=in_time,
+    )  # fmt: skip
+
+
+def is_held(connection: Connection, claimed: Claim) -> bool:
+    """Whether the claim still holds."""
+    held = connection.exec_driver_sql(
+        "SELECT 1 FROM jobs WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'",
+        {"id": claimed.job_id, "fence": claimed.fence},
+    )
+    return held.first() is not None
 
 
 def conclude_in_review(
@@ -152,9 +230,15 @@ def conclude_failed(connection: Connection, claimed: Claim, failure: Failure) ->
     return _write(connection, _FAILED, claimed, failure)
 
 
-def put_back(connection: Connection, claimed: Claim, failure: Failure, *, seconds: float, uses_try: bool) -> bool:
-    """Queue the job again, due in so many seconds. Waiting is not failing: only a failure uses a try."""
-    return _write(connection, _PUT_BACK, claimed, failure, wait=seconds, tries=int(uses_try), waits=int(not uses_try))
+def put_back(
+    connection: Connection, claimed: Claim, failure: Failure, *, seconds: float, tries: int = 0, waits: int = 0
+) -> bool:
+    """Queue the job again, due in so many seconds, at its deadline at the latest.
+
+    Args:
+        tries, waits: how many of them this uses. Waiting for a place in our own windows uses neither.
+    """
+    return _write(connection, _PUT_BACK, claimed, failure, wait=seconds, tries=tries, waits=waits)
 
 
 def renew(connection: Connection, held: Mapping[UUID, int], lease_seconds: float) -> set[UUID]:
@@ -173,6 +257,21 @@ def give_back(connection: Connection, held: Mapping[UUID, int], actor: str) -> l
     """Queue the running jobs of a stopping worker again, at once; their open calls become unknown (system transaction)."""
     rows = connection.exec_driver_sql(_GIVE_BACK, {"ids": list(held), "fences": list(held.values()), "actor": actor})
     return list(rows.scalars())
+
+
+def ended_alone(connection: Connection, claimed: Claim, how: str, *, killed: bool, actor: str) -> bool:
+    """Queue a job again whose own process ended without concluding it.
+
+    Args:
+        how: one plain sentence for the story.
+        killed: it ended by a signal or hung: one more loss; else it could not start, and that uses a try.
+    """
+    row = connection.exec_driver_sql(
+        _ENDED_ALONE,
+        {"id": claimed.job_id, "fence": claimed.fence, "how": how, "actor": actor,
+         "losses": int(killed), "tries": int(not killed)},
+    )  # fmt: skip
+    return row.first() is not None
 
 
 def return_unstarted(connection: Connection, job_ids: Sequence[UUID]) -> list[UUID]:

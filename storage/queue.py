@@ -1,4 +1,4 @@
-"""What waits, across tenants: the window towards the broker and the sweep. All in system transactions: no content."""
+"""The window towards the broker and the sweep, across tenants. All in system transactions: no content."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,27 +6,40 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-DISPATCH_LOCK = 0x0A55A1
-SWEEP_LOCK = 0x0A55A2
+MOST_DUE = 2000
+"""Jobs whose wait is over that one round puts in line: enough for any window, and a bounded transaction."""
 
-_IN_WINDOW = "SELECT count(*) FROM jobs WHERE state IN ('published', 'running')"
+_IN_WINDOW = "SELECT task, state, count(*) FROM jobs WHERE state IN ('published', 'running') GROUP BY task, state"
 _CAPACITY = (
     "SELECT coalesce(sum(slots), 0) FROM workers WHERE stopped_at IS NULL AND seen_at > now() - interval '30 seconds'"
 )
+_DUE = """
+UPDATE jobs SET run_at = NULL
+WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND run_at <= now() ORDER BY run_at LIMIT %(most)s
+             FOR UPDATE SKIP LOCKED)
+"""
 _TAKE = """
 UPDATE jobs SET state = 'published', published_at = now()
-WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND run_at <= now()
-             ORDER BY priority DESC, run_at, id LIMIT %(room)s FOR UPDATE SKIP LOCKED)
-RETURNING id, tenant_id, task
+FROM (SELECT id FROM jobs WHERE id = ANY(%(ids)s) AND state = 'queued' AND run_at IS NULL FOR UPDATE SKIP LOCKED) AS free
+WHERE jobs.id = free.id
+RETURNING jobs.id
 """
 _UNPUBLISH = "UPDATE jobs SET state = 'queued' WHERE id = ANY(%(ids)s) AND state = 'published'"
+# Only while a slot is free: with all slots busy the messages are not lost, they wait, and ringing again would only make
+# the broker's queue longer.
 _LOST_MESSAGES = """
-UPDATE jobs SET state = 'queued' WHERE state = 'published' AND published_at < now() - make_interval(secs => %(after)s)
+UPDATE jobs SET state = 'queued', rings = least(rings + 1, 1000)
+WHERE state = 'published' AND published_at < now() - make_interval(secs => %(after)s)
+  AND EXISTS (SELECT 1 FROM workers
+              WHERE stopped_at IS NULL AND seen_at > now() - interval '30 seconds' AND busy < slots)
 RETURNING id
 """
+# A loss makes a suspect of a job and uses no try: which of its neighbours ended the process is not known. A suspect runs
+# alone; when even then nobody comes back, its tries bound it.
 _EXPIRED_LEASES = """
 WITH job AS (
-    UPDATE jobs SET state = 'queued', lease_until = NULL, worker_id = NULL, run_at = now(), tries = tries + 1, fence = fence + 1
+    UPDATE jobs SET state = 'queued', lease_until = NULL, worker_id = NULL, run_at = NULL, fence = fence + 1,
+                    tries = tries + (losses >= %(suspect)s)::int, losses = greatest(losses, least(losses + 1, %(suspect)s))
     WHERE state = 'running' AND lease_until < now()
     RETURNING id, tenant_id
 ), attempt AS (
@@ -49,12 +62,16 @@ RETURNING attempts.job_id
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A job taken into the window: its id is to be published."""
+class Window:
+    """What is on the broker or running, as counts of jobs.
 
-    job_id: UUID
-    tenant_id: str
-    task: str
+    Attributes:
+        published: by task, those not begun.
+        total: all of them.
+    """
+
+    published: dict[str, int]
+    total: int
 
 
 @dataclass(frozen=True)
@@ -65,10 +82,10 @@ class Swept:
     recovered: int
     unknown_attempts: int
 
-
-def try_lock(connection: Connection, lock: int) -> bool:
-    """One at a time across all processes, until the transaction ends; False: another one is at it."""
-    return bool(connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(%(lock)s)", {"lock": lock}).scalar())
+    @property
+    def total(self) -> int:
+        """All corrections."""
+        return self.republished + self.recovered + self.unknown_attempts
 
 
 def capacity(connection: Connection) -> int:
@@ -76,15 +93,21 @@ def capacity(connection: Connection) -> int:
     return int(connection.exec_driver_sql(_CAPACITY).scalar_one())
 
 
-def in_window(connection: Connection) -> int:
-    """Jobs on the broker or running."""
-    return int(connection.exec_driver_sql(_IN_WINDOW).scalar_one())
+def window(connection: Connection) -> Window:
+    """The window as it is now."""
+    rows = connection.exec_driver_sql(_IN_WINDOW).all()
+    published = {task: jobs for task, state, jobs in rows if state == "published"}
+    return Window(published, sum(jobs for _, _, jobs in rows))
 
 
-def take(connection: Connection, room: int) -> list[Waiting]:
-    """Move up to ``room`` due jobs into the window, in the order in which they are to run."""
-    rows = connection.exec_driver_sql(_TAKE, {"room": room}).all()
-    return [Waiting(*row) for row in rows]
+def put_due_in_line(connection: Connection) -> int:
+    """Jobs whose wait is over wait for their turn now; returns how many."""
+    return connection.exec_driver_sql(_DUE, {"most": MOST_DUE}).rowcount
+
+
+def take(connection: Connection, job_ids: Sequence[UUID]) -> set[UUID]:
+    """Move these jobs into the window; returns those that were still waiting."""
+    return set(connection.exec_driver_sql(_TAKE, {"ids": list(job_ids)}).scalars())
 
 
 def unpublish(connection: Connection, job_ids: Sequence[UUID]) -> None:
@@ -92,12 +115,23 @@ def unpublish(connection: Connection, job_ids: Sequence[UUID]) -> None:
     connection.exec_driver_sql(_UNPUBLISH, {"ids": list(job_ids)})
 
 
-def sweep(connection: Connection, *, published_seconds: float, orphan_seconds: float) -> Swept:
-    """Put right what was lost: messages that never arrived, workers that died, calls that nobody settled."""
-    republished = connection.exec_driver_sql(_LOST_MESSAGES, {"after": published_seconds}).all()
-    recovered = connection.exec_driver_sql(_EXPIRED_LEASES).all()
-    unknown = connection.exec_driver_sql(_ORPHANED_ATTEMPTS, {"after": orphan_seconds}).all()
-    return Swept(len(republished), len(recovered), len(unknown))
+def ring_again(connection: Connection, *, published_seconds: float) -> int:
+    """Queue again what was published but not claimed although a slot was free; returns how many."""
+    return connection.exec_driver_sql(_LOST_MESSAGES, {"after": published_seconds}).rowcount
+
+
+def recover(connection: Connection, *, suspect: int) -> int:
+    """Queue again what dead workers held, and settle its calls as unknown; returns how many jobs.
+
+    Args:
+        suspect: so many losses make a job a suspect.
+    """
+    return connection.exec_driver_sql(_EXPIRED_LEASES, {"suspect": suspect}).rowcount
+
+
+def settle_orphans(connection: Connection, *, orphan_seconds: float) -> int:
+    """Settle as unknown the calls that nobody can settle any more; returns how many."""
+    return connection.exec_driver_sql(_ORPHANED_ATTEMPTS, {"after": orphan_seconds}).rowcount
 
 
 def make_partitions(connection: Connection, months_ahead: int) -> int:

@@ -21,11 +21,15 @@ WHERE job_id = (
     ORDER BY created_at, job_id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING job_id, tenant_id, task, reason, detail, suggestion, fence, reviewer, lease_until
 """
+# The job is locked first, as by a cancellation, so that the two cannot wait for each other.
 _DECIDE = """
-WITH review AS (
+WITH job AS (
+    SELECT id FROM jobs WHERE id = %(job)s AND state = 'in_review' FOR UPDATE
+), review AS (
     UPDATE reviews SET decision = %(decision)s, decided_by = %(reviewer)s, decided_at = now(), note = %(note)s,
                        lease_until = NULL
-    WHERE job_id = %(job)s AND fence = %(fence)s AND reviewer = %(reviewer)s AND decision IS NULL AND lease_until > now()
+    FROM job
+    WHERE job_id = job.id AND fence = %(fence)s AND reviewer = %(reviewer)s AND decision IS NULL AND lease_until > now()
     RETURNING job_id
 )
 UPDATE jobs SET state = %(state)s, answered_by = %(by)s, finished_at = now()

@@ -57,6 +57,7 @@ class Prompt:
         task, version: its name, e.g. ``classify`` and ``v1``.
         head: its front matter.
         digest: SHA-256 of the file's bytes, hex; stands in every attempt made with it.
+        source_bytes: length of the file, for estimates.
         variables: the names its templates use.
     """
 
@@ -64,6 +65,7 @@ class Prompt:
         self.task = task
         self.version = version
         self.digest = hashlib.sha256(source.encode()).hexdigest()
+        self.source_bytes = len(source.encode())
         where = f"tasks/{task}/prompts/{version}.md"
         head, body = _split_front_matter(source, where)
         self.head = head

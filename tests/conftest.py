@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from jobs.tenancy import create_tenant
 from schemas.ids import new_id
@@ -60,8 +61,11 @@ def tenant(database: Database) -> str:
 
 @pytest.fixture
 def clean(house: House) -> None:
-    """No job of an earlier test is left to run, and the provider's script and invoice are empty."""
+    """No job of an earlier test is left to run, the broker is empty and has learned nothing of the provider, whose script and
+    invoice are empty."""
     house.forget_jobs()
+    with redis.Redis.from_url(house.broker_url) as broker:
+        broker.flushall()
     house.provider.reset()
 
 

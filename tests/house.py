@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,8 @@ from uuid import UUID
 import psycopg
 
 from jobs import show, submit
-from jobs.dispatch import dispatch
+from jobs.dispatch import Dispatcher, Publisher
+from schemas.ids import new_id
 from schemas.job import JobOptions, JobView
 from schemas.settings import Settings
 from stack.commands import with_this_python, worker_command
@@ -25,6 +26,8 @@ from storage.database import Database
 
 Fact = TypeVar("Fact")
 
+TESTER = new_id()
+"""The test process, where it does a worker's duty."""
 LABELS = ["billing", "shipping", "other"]
 PATIENCE_SECONDS = 60.0
 """Waiting this long for a fact means that it will not come; nothing asserts how soon it comes."""
@@ -39,6 +42,10 @@ QUICK = {
     "ASSAY_TRANSPORT_WAIT_SECONDS": "0.01",
     "ASSAY_STOP_SECONDS": "0.5",
     "ASSAY_WORKER_SLOTS": "10",
+    # Failures are played on purpose here; what a breaker makes of them has tests of its own.
+    "ASSAY_BREAKER_FAILURES": "1000",
+    "ASSAY_BREAKER_OPEN_SECONDS": "0.2",
+    "ASSAY_BREAKER_OPEN_MAX_SECONDS": "1",
 }
 """The same machinery with short periods."""
 
@@ -71,7 +78,13 @@ class House:
     def forget_jobs(self) -> None:
         """Empty all tables of work, past the append-only triggers: only the owner of the tables can."""
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute("TRUNCATE jobs, inputs, attempts, answers, events, reviews, batches, workers CASCADE")
+            connection.execute(
+                "TRUNCATE jobs, inputs, attempts, answers, events, reviews, batches, workers, fair_clocks, fair_shares CASCADE"
+            )
+            # As if somebody had swept all the time: the grace after a gap is a test's own subject.
+            connection.execute(
+                "UPDATE duties SET holder = NULL, held_until = NULL, turn_at = now(), resumed_at = now() - interval '1 hour'"
+            )
 
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Look at the database as its owner, past row-level security."""
@@ -117,6 +130,14 @@ class Workers:
         """Everything the workers have logged."""
         return "\n".join(path.read_text() for path in sorted(self._logs.glob("worker-*.log")))
 
+    def ended(self, pid: int) -> bool:
+        """Whether a process has ended, by itself or killed."""
+        return next(p for p in self._processes if p.pid == pid).poll() is not None
+
+    def deaths(self) -> list[int]:
+        """Exit codes of the processes that ended by a signal."""
+        return [p.returncode for p in self._processes if p.poll() is not None and p.returncode < 0]
+
     def kill(self, pid: int, how: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal and wait for the process to end; returns its exit code."""
         process = next(p for p in self._processes if p.pid == pid)
@@ -141,7 +162,7 @@ class RecordingPublisher:
     def __init__(self) -> None:
         self.messages: list[tuple[str, str, list[UUID]]] = []
 
-    def publish(self, task: str, tenant_id: str, job_ids: Iterable[UUID]) -> None:
+    def publish(self, task: str, tenant_id: str, job_ids: Sequence[UUID]) -> None:
         """Note a message."""
         self.messages.append((task, tenant_id, list(job_ids)))
 
@@ -184,10 +205,15 @@ def landed(database: Database, tenant: str, batch_id: UUID) -> list[JobView]:
     return list(show.results(database, tenant, batch_id))
 
 
+def one_round(database: Database, publisher: Publisher) -> int:
+    """One round of dispatch by the test itself; returns how many jobs it published."""
+    return Dispatcher(database, publisher, TESTER, duty_seconds=1).round()
+
+
 def publish_all(database: Database) -> list[UUID]:
     """Move what waits into the window without ringing for it."""
     publisher = RecordingPublisher()
-    dispatch(database, publisher)
+    one_round(database, publisher)
     return [job_id for _, _, ids in publisher.messages for job_id in ids]
 
 
@@ -196,7 +222,7 @@ def run_assay(
 ) -> "subprocess.CompletedProcess[str]":
     """The `assay` command as a user runs it."""
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", *arguments],
+        [sys.executable, "-c", "from cli.main import main; main()", *arguments],
         env=house.environment(**environment),
         input=stdin,
         capture_output=True,

@@ -6,12 +6,9 @@ from celery import Celery
 
 from workers.environment import worker_settings
 from workers.messages import register_tasks
+from workers.queues import CONTROL_QUEUE, QUEUE
 from workers.schedule import beat_schedule
 
-QUEUE = "assay"
-NATIVE_QUEUE = "celery"
-"""Where a producer's own Celery sends a task that it knows by name only: Celery's default queue."""
-CONTROL_QUEUE = "assay.control"
 VISIBILITY_SECONDS = 6 * 3600
 """Redis hands an unacknowledged message out again after this. Leases recover lost jobs long before; a duplicate finds
 nothing to claim, so this only has to exceed the longest Celery-native job."""

@@ -15,8 +15,9 @@ from celery.exceptions import Reject
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from jobs import reconcile, show
+from jobs import reconcile, show, steps
 from jobs.execute import execute
+from jobs.steps import Step
 from jobs.submit import SubmitRefused, submit_native
 from schemas.job import LANDED_STATES, JobOptions, JobState, JobView
 from storage.guard import UnsafeDatabase
@@ -56,6 +57,7 @@ def run_ids(tenant_id: str, job_ids: list[str]) -> None:
     shop = workshop()
     ids = [UUID(job_id) for job_id in job_ids]
     shop.place.held.receive(ids)
+    steps.passed(Step.RECEIVED)
     shop.wait_for([shop.slots.submit(partial(_run_one, tenant_id, job_id)) for job_id in ids])
     shop.upkeep.want_dispatch()
 
@@ -151,8 +153,8 @@ def _open_workshop(sender: Any, **_: object) -> None:
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
-def _start_workshop(**_: object) -> None:
-    workshop().start()
+def _start_workshop(sender: object, **_: object) -> None:
+    workshop().start(sender)
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]

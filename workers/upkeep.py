@@ -1,4 +1,5 @@
-"""Three threads per worker process: one renews leases and reports the process, one keeps the window filled, one sweeps.
+"""Four threads per worker process: one renews leases and reports the process, one keeps the window filled, one sweeps, one
+listens to what transactions tell.
 
 They do not go through the broker, so that no backlog and no full process can delay them. Each process has them; the
 database lets one at a time dispatch or sweep.
@@ -7,38 +8,54 @@ database lets one at a time dispatch or sweep.
 import logging
 import threading
 from collections.abc import Callable
+from uuid import UUID
 
-from jobs.dispatch import Publisher, dispatch
-from jobs.execute import Workplace
+from jobs.dispatch import Dispatcher
 from jobs.reconcile import sweep
-from storage import workers
+from jobs.workplace import Workplace
+from storage import bell, workers
+from workers.deafness import Ear, end_deaf_process
+from workers.memory import resident_bytes
 from workers.slots import Slots
 
 POLL_SECONDS = 0.5
-"""A dispatch round comes at least this often; finished jobs ask for one at once."""
+"""A dispatch round comes at least this often; finished jobs and new ones ask for one at once."""
+BUSY_POLL_SECONDS = 0.1
+"""After a round that published something: jobs that other processes finish do not ask here."""
 PAUSE_SECONDS = 0.05
 """Rounds asked for within this time are one round."""
+LISTEN_SECONDS = 1.0
 PAUSE_AFTER_ERROR_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """The background threads of a worker process."""
+    """The background threads of a worker process.
 
-    def __init__(self, place: Workplace, slots: Slots, publisher: Publisher) -> None:
+    Attributes:
+        live_processes: worker processes that were alive at the last heartbeat, this one included.
+    """
+
+    def __init__(self, place: Workplace, slots: Slots, dispatcher: Dispatcher) -> None:
         self._place = place
         self._slots = slots
-        self._publisher = publisher
+        self._dispatcher = dispatcher
         self._stopping = threading.Event()
         self._wanted = threading.Event()
-        turns = {"heartbeat": self._heartbeat, "dispatch": self._dispatch, "sweep": self._sweep}
+        self._ear: Ear
+        self._ending = False
+        self.live_processes = place.settings.worker_processes
+        turns = {
+            "heartbeat": self._heartbeat, "dispatch": self._dispatch, "sweep": self._sweep, "listen": self._listen,
+        }  # fmt: skip
         self._threads = [
             threading.Thread(target=self._every, args=(turn,), name=name, daemon=True) for name, turn in turns.items()
         ]
 
-    def start(self) -> None:
-        """Start the threads."""
+    def start(self, ear: Ear) -> None:
+        """Start the threads; ``ear`` notices when no messages come any more."""
+        self._ear = ear
         for thread in self._threads:
             thread.start()
 
@@ -65,22 +82,45 @@ class Upkeep:
                 self._stopping.wait(PAUSE_AFTER_ERROR_SECONDS)
 
     def _heartbeat(self) -> None:
-        held = self._place.held
-        held.renew(self._place.database, self._place.settings.lease_seconds)
+        self._place.held.renew(self._place.database, self._place.settings.lease_seconds)
         with self._place.database.system() as connection:
-            workers.seen(
-                connection, self._place.worker_id, self._place.actor,
-                slots=self._slots.count, busy=self._slots.busy, claims=held.claims,
-            )  # fmt: skip
+            waiting = workers.published_waiting_seconds(connection)
+        deaf = self._ear.is_deaf(waiting, self._slots.busy, self._slots.count)
+        self._report(deaf=deaf)
+        if deaf and not self._ending:
+            self._ending = True
+            _log.error(
+                "no message has come for %.0f s although jobs wait: this process ends, for a fresh one", waiting or 0
+            )
+            end_deaf_process(self._place.settings.stop_seconds)
         self._stopping.wait(self._place.settings.heartbeat_seconds)
+
+    def _report(self, *, deaf: bool) -> None:
+        with self._place.database.system() as connection:
+            self.live_processes = workers.seen(
+                connection, self._place.worker_id, self._place.actor,
+                slots=self._slots.count, busy=self._slots.busy, claims=self._place.held.claims,
+                received_seconds_ago=self._ear.received_seconds_ago, memory_bytes=resident_bytes(), deaf=deaf,
+            )  # fmt: skip
 
     def _dispatch(self) -> None:
         self._wanted.clear()
-        dispatch(self._place.database, self._publisher)
-        self._wanted.wait(POLL_SECONDS)
+        published = self._dispatcher.round()
+        self._wanted.wait(BUSY_POLL_SECONDS if published else POLL_SECONDS)
         self._stopping.wait(PAUSE_SECONDS)
 
     def _sweep(self) -> None:
-        if sweep(self._place.database, self._place.settings):
+        swept = sweep(self._place.database, self._place.settings, self._place.worker_id)
+        if swept is not None and swept.total:
             self.want_dispatch()
         self._stopping.wait(self._place.settings.sweep_seconds)
+
+    def _listen(self) -> None:
+        assert self._place.settings.database_url is not None
+        with bell.listening(self._place.settings.database_url) as listener:
+            while not self._stopping.is_set():
+                for channel, payload in listener.heard(LISTEN_SECONDS):
+                    if channel == bell.WAITING:
+                        self.want_dispatch()
+                    else:
+                        self._place.held.call_off(UUID(payload))

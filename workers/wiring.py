@@ -4,24 +4,36 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 
 from celery import Celery
 
-from jobs.execute import Workplace
+from admission.gate import Gate
+from admission.provider import provider_digest
+from admission.settings import ANY_MODEL, GateSettings
+from jobs.dispatch import Dispatcher
 from jobs.hold import HeldLeases
+from jobs.workplace import Workplace
 from orchestration.provider import AnthropicProvider
+from schemas.admission import Limits
 from schemas.ids import new_id
-from schemas.settings import Settings
-from storage import guard, workers
+from schemas.settings import PROVIDER_URL, Settings
+from storage import duties, guard, workers
 from storage.database import Database
 from storage.version import HEAD_REVISION
+from tasks import find_task
+from workers.deafness import Ear, Hearing
 from workers.publisher import CeleryPublisher
+from workers.queues import CONTROL_QUEUE, NATIVE_QUEUE, QUEUE
 from workers.slots import Slots
+from workers.solitary import Solitary
 from workers.upkeep import Upkeep
 
 POOL_SIZE = 16
 """Connections per process: transactions take milliseconds, so few serve many slots."""
+HORIZON_SECONDS = 2.0
+"""Dispatch publishes no more jobs than admission will let start within this time."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,24 +47,36 @@ class Workshop:
 
     def __init__(self, settings: Settings, app: Celery) -> None:
         database = open_database(settings, pool_size=POOL_SIZE)
+        actor = f"worker {socket.gethostname()}:{os.getpid()}"
         self.settings = settings
         self.app = app
         self.slots = Slots(settings.worker_slots)
+        self.solitary = Solitary(settings, database, actor)
+        self.gate = _gate(settings, self._live_processes)
         self.place = Workplace(
             database=database,
             provider=AnthropicProvider(settings),
             settings=settings,
             held=HeldLeases(),
             worker_id=new_id(),
-            actor=f"worker {socket.gethostname()}:{os.getpid()}",
+            actor=actor,
+            gate=self.gate,
+            run_alone=self.solitary.run,
         )
-        self.publisher = CeleryPublisher(app)
+        dispatcher = Dispatcher(
+            database, CeleryPublisher(app), self.place.worker_id, settings.duty_seconds, self._calls_that_may_start
+        )
         self.stopping = threading.Event()
-        self.upkeep = Upkeep(self.place, self.slots, self.publisher)
+        self.upkeep = Upkeep(self.place, self.slots, dispatcher)
 
-    def start(self) -> None:
-        """Announce the process and begin renewing leases and dispatching."""
-        self.upkeep.start()
+    def start(self, consumer: object) -> None:
+        """Announce the process and begin renewing leases and dispatching.
+
+        Args:
+            consumer: Celery's, whose hearing is watched.
+        """
+        hearing = Hearing(self.settings.deaf_seconds, self.settings.published_seconds)
+        self.upkeep.start(Ear(hearing, self.app, consumer, [QUEUE, NATIVE_QUEUE, CONTROL_QUEUE]))
 
     def wait_for(self, futures: "list[Future[None]]") -> None:
         """Wait for jobs to come to rest, or for the process to stop."""
@@ -65,11 +89,65 @@ class Workshop:
         self.slots.stop()
         self.place.held.wait_until_none(self.settings.stop_seconds)
         self.stopping.set()
+        self.solitary.stop()
         self.upkeep.stop()
         given_back = self.place.held.give_back(self.place.database, self.place.actor)
         with self.place.database.system() as connection:
+            duties.lay_down(connection, self.place.worker_id)
             workers.stopped(connection, self.place.worker_id)
+        self.gate.close()
         _log.info("stopped; %d running jobs given back", given_back)
+
+    def _live_processes(self) -> int:
+        return self.upkeep.live_processes
+
+    def _calls_that_may_start(self, task: str) -> int | None:
+        """What admission would let through soon, by the model that a new job of this task asks first."""
+        model = self.settings.tiers[find_task(task).active_prompt.head.tier]
+        return self.gate.room(model, HORIZON_SECONDS).calls
+
+
+def solitary_workplace(settings: Settings, held: HeldLeases) -> Workplace:
+    """What a suspect's own process runs its one job with; its worker renews the lease."""
+    alone = settings.model_copy(update={"worker_slots": 1})
+    return Workplace(
+        database=open_database(alone, pool_size=2),
+        provider=AnthropicProvider(alone),
+        settings=alone,
+        held=held,
+        worker_id=new_id(),
+        actor=f"worker {socket.gethostname()}:{os.getpid()} alone",
+        gate=_gate(alone, lambda: alone.worker_processes),
+    )
+
+
+def _gate(settings: Settings, processes: Callable[[], int]) -> Gate:
+    """Admission, shared through Redis where there is one."""
+    key = settings.anthropic_api_key
+    limits = Limits(
+        requests=settings.requests_per_minute,
+        input_tokens=settings.input_tokens_per_minute,
+        output_tokens=settings.output_tokens_per_minute,
+        concurrent=settings.concurrent_calls,
+    )
+    return Gate(
+        _redis_url(settings),
+        provider_digest(settings.anthropic_base_url or PROVIDER_URL, key.get_secret_value() if key else None),
+        GateSettings(
+            {ANY_MODEL: limits},
+            breaker_failures=settings.breaker_failures,
+            breaker_open_seconds=settings.breaker_open_seconds,
+            breaker_open_max_seconds=settings.breaker_open_max_seconds,
+        ),
+        processes,
+    )
+
+
+def _redis_url(settings: Settings) -> str | None:
+    """The Redis that workers share: REDIS_URL, else the broker where it is one server of that kind."""
+    broker = settings.broker or ""
+    is_one_redis = broker.startswith(("redis://", "rediss://", "valkey://", "valkeys://")) and ";" not in broker
+    return settings.redis_url or (broker if is_one_redis else None)
 
 
 def open_database(settings: Settings, *, pool_size: int = 5) -> Database:

@@ -67,8 +67,14 @@ def status(
     message: str = "played by the script",
     kind: str | None = None,
     error_code: str | None = None,
+    clock: float = 0.0,
 ) -> Play:
-    """An error status. ``retry_after`` seconds go out as seconds, as milliseconds, or as an HTTP date."""
+    """An error status.
+
+    Args:
+        retry_after: seconds; they go out as seconds, as milliseconds, or as an HTTP date.
+        clock: seconds by which the provider's clock, in its dates, is ahead of this machine's.
+    """
     return {
         "play": "status",
         "status": code,
@@ -77,6 +83,7 @@ def status(
         "message": message,
         "type": kind,
         "error_code": error_code,
+        "clock": clock,
     }
 
 

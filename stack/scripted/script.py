@@ -1,26 +1,27 @@
-"""The script: rules that say which play answers which request, and the invoice of what was answered."""
+"""The script: who plays what. A limit refuses first, then a storm strikes, then the rules say which play answers."""
 
-import re
+import secrets
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from email.utils import formatdate
-from typing import Any, NamedTuple
+from functools import partial
+from random import Random
+from typing import Any
 
-from pydantic_core import to_json
-
-from stack.scripted import plays, wire
-from stack.scripted.answers import NOWHERE, fill, source_of, text_of
+from stack.scripted import plays
+from stack.scripted.answers import text_of
+from stack.scripted.invoice import Arrival, Charge, digest_of
+from stack.scripted.limiter import Limit, Limiter, Refusal
+from stack.scripted.performance import PLAYS, Performance, Scene, Step, input_tokens_of, perform
 from stack.scripted.plays import Play
 
 KEPT_REQUESTS = 1000
 """Received requests kept for inspection; the invoice is kept whole."""
 
-_CODE_FENCE = "Sure! Here is the answer:\n\n```json\n{}\n```\n\nI hope this helps."
-
 
 class ScriptError(ValueError):
-    """A rule or play that cannot be played; the message says what is wrong."""
+    """A rule, play, storm or limit that cannot be played; the message says what is wrong."""
 
 
 @dataclass
@@ -61,35 +62,27 @@ def _searched(request: dict[str, Any]) -> list[str]:
 
 
 @dataclass
-class Charge:
-    """One answered call on the invoice.
+class Storm:
+    """Strikes a share of all calls with its plays in turn, whatever the rules say.
 
     Attributes:
-        complete: the last byte was written while the caller was still connected.
+        plays: at least one.
+        share: from 0 to 1.
+        dice: which calls; the same seed strikes the same calls of a sequence.
     """
 
-    request_id: str
-    model: str
-    rule: str | None
-    play: str
-    status: int
-    usage: dict[str, int]
-    complete: bool = False
+    plays: list[Play]
+    share: float
+    dice: Random
+    used: int = 0
 
-
-class Step(NamedTuple):
-    """Wait, then write; ``data=None`` cuts the connection."""
-
-    delay: float
-    data: bytes | None
-
-
-class Performance(NamedTuple):
-    """What goes out for one request. ``charge`` is None for what is not on the invoice."""
-
-    steps: list[Step]
-    charge: Charge | None
-    hangs: bool = False
+    def next_play(self) -> Play | None:
+        """A play, or None: this call is spared."""
+        if self.dice.random() >= self.share:
+            return None
+        play = self.plays[self.used % len(self.plays)]
+        self.used += 1
+        return play
 
 
 @dataclass
@@ -97,14 +90,19 @@ class Script:
     """The rules, the calls seen and the invoice.
 
     Attributes:
-        latency: seconds before the first byte of each answer.
+        latency: seconds before the first byte of each answer; refusals of the limit come at once.
     """
 
     latency: float = 0.0
     rules: list[Rule] = field(default_factory=list)
+    storm: Storm | None = None
+    limiter: Limiter | None = None
     invoice: list[Charge] = field(default_factory=list)
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
     number: int = 0
+    serial: int = 0
+    series: str = field(default_factory=lambda: f"scripted_{secrets.token_hex(4)}")
+    started: float = field(default_factory=time.monotonic)
 
     def add_rules(self, rules: list[dict[str, Any]]) -> None:
         """Add rules in their JSON form; of those that match a request, the earliest added plays.
@@ -114,197 +112,100 @@ class Script:
         """
         made: list[Rule] = []
         for number, rule in enumerate(rules):
-            if not isinstance(rule.get("plays"), list) or not rule["plays"]:
-                raise ScriptError(f"rules.{number}.plays: a list of at least one play is required")
-            for play in rule["plays"]:
-                if not isinstance(play, dict) or play.get("play") not in _PLAYS:
-                    raise ScriptError(f"rules.{number}.plays: use one of {', '.join(sorted(_PLAYS))}")
+            checked = _checked(rule.get("plays"), f"rules.{number}.plays")
             try:
-                made.append(Rule(rule["plays"], name=rule.get("name", ""), **(rule.get("match") or {})))
+                made.append(Rule(checked, name=rule.get("name", ""), **(rule.get("match") or {})))
             except TypeError:
                 raise ScriptError(f"rules.{number}.match: use contains, model and nth") from None
         self.rules = [*self.rules, *made]
 
+    def begin_storm(self, shown: object, share: object = 1.0, seed: object = None) -> None:
+        """Let a storm strike from now on, in place of one that does.
+
+        Raises:
+            ScriptError: its plays are malformed, or its share is none.
+        """
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise ScriptError("share: a number from 0 to 1 is required")
+        if seed is not None and not isinstance(seed, int):
+            raise ScriptError("seed: a whole number is required")
+        self.storm = Storm(_checked(shown, "plays"), share, Random(seed))  # noqa: S311  no secret
+
+    def set_limit(self, limit: Limit | None) -> None:
+        """Accept no more than this from now on, with empty windows; None lifts the limit."""
+        self.limiter = Limiter(limit) if limit else None
+
     def reset(self) -> None:
-        """Forget rules, requests and invoice."""
-        self.rules, self.number = [], 0
+        """Forget rules, storm, requests and invoice; a limit stays, with empty windows."""
+        self.rules, self.storm, self.number = [], None, 0
+        self.set_limit(self.limiter.limit if self.limiter else None)
         self.invoice.clear()
         self.requests.clear()
 
+    def arrivals(self) -> list[Arrival]:
+        """Every call on the invoice, in order of arrival."""
+        return [Arrival(charge.at, charge.status, charge.model) for charge in list(self.invoice)]
+
     def perform(self, request: dict[str, Any]) -> Performance:
         """Choose the play for a request that the API would accept."""
+        now = time.monotonic()
+        charge = self._charge(request, now)
+        limiter, input_tokens = self.limiter, input_tokens_of(request)
+        refusal = limiter.admit(charge.model, input_tokens, now) if limiter else None
+        scene = Scene(request, charge, input_tokens, limiter.headers(charge.model, now) if limiter else {})
+        if limiter and refusal:
+            return _refused(limiter, refusal, scene)
+        play = self._choose(request, charge)
+        performance = Performance(_delayed(perform(play, scene), self.latency), charge, hangs=play["play"] == "hang")
+        if limiter:
+            performance.when_over = partial(_over, limiter, charge)
+        return performance
+
+    def _charge(self, request: dict[str, Any], now: float) -> Charge:
         self.number += 1
+        self.serial += 1
         self.requests.append(request)
-        rule = next((rule for rule in self.rules if rule.matches(request, self.number)), None)
-        play = rule.next_play() if rule else plays.answer()
-        request_id = f"req_scripted_{self.number:06d}"
-        charge = Charge(request_id, request["model"], rule.name if rule else None, play["play"], 200, {})
+        charge = Charge(
+            serial=self.serial,
+            series=self.series,
+            at=now - self.started,
+            model=sys.intern(request["model"]),
+            digest=digest_of(request["messages"]),
+        )
         self.invoice.append(charge)
-        steps = _PLAYS[play["play"]](play, request, charge)
-        return Performance(_delayed(steps, self.latency), charge, hangs=play["play"] == "hang")
+        return charge
+
+    def _choose(self, request: dict[str, Any], charge: Charge) -> Play:
+        storm, rules = self.storm, self.rules
+        if storm and (struck := storm.next_play()):
+            charge.rule, charge.play = "storm", struck["play"]
+            return struck
+        rule = next((rule for rule in rules if rule.matches(request, self.number)), None)
+        play = rule.next_play() if rule else plays.answer()
+        charge.rule, charge.play = rule.name if rule else None, play["play"]
+        return play
+
+
+def _refused(limiter: Limiter, refusal: Refusal, scene: Scene) -> Performance:
+    charge = scene.charge
+    charge.rule = charge.play = "limit"
+    said = f"This request would exceed the rate limit of {charge.model}: {refusal.what}."
+    play = plays.status(429, retry_after=limiter.retry_after(refusal), message=said)
+    return Performance(perform(play, scene), charge)
+
+
+def _over(limiter: Limiter, charge: Charge) -> None:
+    limiter.ended(charge.model, charge.output_tokens, time.monotonic())
 
 
 def _delayed(steps: list[Step], latency: float) -> list[Step]:
-    return [Step(steps[0].delay + latency, steps[0].data), *steps[1:]] if steps else []
+    return [steps[0]._replace(delay=steps[0].delay + latency), *steps[1:]] if steps else []
 
 
-def _grounded(request: dict[str, Any], quote: str | None = None) -> str:
-    """A valid answer as compact JSON text; a greeting where no schema was given."""
-    schema = ((request.get("output_config") or {}).get("format") or {}).get("schema")
-    if schema is None:
-        return "Hello."
-    return to_json(fill(schema, source_of(request["messages"]), quote=quote)).decode()
-
-
-def _message(request: dict[str, Any], charge: Charge, text: str | None, stop_reason: str) -> dict[str, Any]:
-    size = sum(len(message["content"]) for message in request["messages"]) + len(request.get("system") or "")
-    charge.usage = {"input_tokens": size // 3 + 1, "output_tokens": len(text or "") // 3 + 1}
-    return {
-        "id": charge.request_id.replace("req_", "msg_"),
-        "type": "message",
-        "role": "assistant",
-        "model": request["model"],
-        "content": [] if text is None else [{"type": "text", "text": text}],
-        "stop_reason": stop_reason,
-        "stop_sequence": None,
-        "usage": {**charge.usage, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0},
-    }
-
-
-def _sent(request: dict[str, Any], charge: Charge, message: dict[str, Any]) -> list[Step]:
-    """A whole message, as a stream where one was asked for: one write, a few HTTP chunks, all its events."""
-    if not request.get("stream"):
-        return _plain(charge, to_json(message), b"application/json")
-    events = wire.events_of(message)
-    middle = len(events) // 2
-    parts = [b"".join(part) for part in (events[:1], events[1:middle], events[middle:]) if part]
-    return [Step(0, _stream_head(charge) + b"".join(map(wire.chunk, parts)) + wire.LAST_CHUNK)]
-
-
-def _plain(charge: Charge, body: bytes, kind: bytes, **extra: str) -> list[Step]:
-    head = wire.head(charge.status, charge.request_id, length=len(body), kind=kind, extra=extra)
-    return [Step(0, head + body)]
-
-
-def _stream_head(charge: Charge) -> bytes:
-    return wire.head(200, charge.request_id, length=None, kind=b"text/event-stream; charset=utf-8", extra={})
-
-
-def _half_stream(request: dict[str, Any], charge: Charge) -> bytes:
-    """Head and the first half of a valid stream: within the text, after message_start."""
-    events = wire.events_of(_message(request, charge, _grounded(request), "end_turn"))
-    return _stream_head(charge) + wire.chunk(b"".join(events[: len(events) // 2]))
-
-
-def _answer(play: Play, request: dict[str, Any], charge: Charge) -> list[Step]:
-    text = play.get("text")
-    if text is None and play.get("json") is not None:
-        text = to_json(play["json"]).decode()
-    if text is None:
-        text = _grounded(request)
-    message = _message(request, charge, text, play.get("stop_reason") or "end_turn")
-    if play.get("thinking"):
-        message["content"].insert(0, {"type": "thinking", "thinking": "Let me look at it.", "signature": "c2ln"})
-    return _sent(request, charge, message)
-
-
-def _prose(_play: Play, request: dict[str, Any], charge: Charge) -> list[Step]:
-    return _sent(request, charge, _message(request, charge, _CODE_FENCE.format(_grounded(request)), "end_turn"))
-
-
-def _ungrounded(_play: Play, request: dict[str, Any], charge: Charge) -> list[Step]:
-    return _sent(request, charge, _message(request, charge, _grounded(request, NOWHERE), "end_turn"))
-
-
-def _half(play: Play, request: dict[str, Any], charge: Charge) -> list[Step]:
-    whole = _grounded(request)
-    stop = play.get("stop_reason") or "end_turn"
-    return _sent(request, charge, _message(request, charge, whole[: len(whole) // 2], stop))
-
-
-def _refusal(play: Play, request: dict[str, Any], charge: Charge) -> list[Step]:
-    message = _message(request, charge, play.get("text") or None, "refusal")
-    if play.get("category"):
-        message["stop_details"] = {"type": "refusal", "category": play["category"], "explanation": None}
-    return _sent(request, charge, message)
-
-
-def _empty(_play: Play, request: dict[str, Any], charge: Charge) -> list[Step]:
-    return _sent(request, charge, _message(request, charge, None, "end_turn"))
-
-
-def _status(play: Play, _request: dict[str, Any], charge: Charge) -> list[Step]:
-    charge.status = play["status"]
-    body = wire.error_body(
-        play["status"],
-        play.get("message") or "played by the script",
-        charge.request_id,
-        kind=play.get("type"),
-        code=play.get("error_code"),
-    )
-    return _plain(charge, body, b"application/json", **_retry_after(play))
-
-
-def _retry_after(play: Play) -> dict[str, str]:
-    wait = play.get("retry_after")
-    if wait is None:
-        return {}
-    match play.get("form"):
-        case "ms":
-            return {"retry-after-ms": str(round(wait * 1000))}
-        case "date":
-            return {"retry-after": formatdate(time.time() + wait, usegmt=True)}
-        case _:
-            return {"retry-after": str(wait)}
-
-
-def _stream_error(play: Play, request: dict[str, Any], charge: Charge) -> list[Step]:
-    error = wire.error_event(play.get("type") or "overloaded_error", "Overloaded")
-    return [Step(0, _half_stream(request, charge) + wire.chunk(error) + wire.LAST_CHUNK)]
-
-
-def _drop(play: Play, request: dict[str, Any], charge: Charge) -> list[Step]:
-    match play.get("at"):
-        case "before_headers":
-            return [Step(0, None)]
-        case "after_headers":
-            return [Step(0, _stream_head(charge)), Step(0.01, None)]
-        case _:
-            return [Step(0, _half_stream(request, charge)), Step(0.01, None)]
-
-
-def _no_message_stop(_play: Play, request: dict[str, Any], charge: Charge) -> list[Step]:
-    return [Step(0, _half_stream(request, charge) + wire.LAST_CHUNK)]
-
-
-def _drip(play: Play, request: dict[str, Any], charge: Charge) -> list[Step]:
-    whole = b"".join(step.data or b"" for step in _answer({}, request, charge))
-    size, interval = int(play.get("size") or 8), float(play.get("interval") or 0.05)
-    at_once = 0 if play.get("headers") else re.search(rb"\r\n\r\n", whole).end()  # type: ignore[union-attr]
-    first = [Step(0, whole[:at_once])] if at_once else []
-    return first + [Step(interval, whole[at : at + size]) for at in range(at_once, len(whole), size)]
-
-
-def _hang(_play: Play, _request: dict[str, Any], _charge: Charge) -> list[Step]:
-    return []
-
-
-def _body(play: Play, _request: dict[str, Any], charge: Charge) -> list[Step]:
-    return _plain(charge, play["body"].encode(), play["content_type"].encode())
-
-
-_PLAYS = {
-    "answer": _answer,
-    "prose": _prose,
-    "ungrounded": _ungrounded,
-    "half": _half,
-    "refusal": _refusal,
-    "empty": _empty,
-    "status": _status,
-    "stream_error": _stream_error,
-    "drop": _drop,
-    "no_message_stop": _no_message_stop,
-    "drip": _drip,
-    "hang": _hang,
-    "body": _body,
-}
+def _checked(shown: object, where: str) -> list[Play]:
+    if not isinstance(shown, list) or not shown:
+        raise ScriptError(f"{where}: a list of at least one play is required")
+    for play in shown:
+        if not isinstance(play, dict) or play.get("play") not in PLAYS:
+            raise ScriptError(f"{where}: use one of {', '.join(sorted(PLAYS))}")
+    return shown

@@ -5,18 +5,21 @@ needs the bytes in one's own hands; and a benchmark sends many hundred calls a s
 """
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
 import h11
-from pydantic_core import from_json, to_json
 
-from stack.scripted import plays, wire
-from stack.scripted.script import Performance, Script, ScriptError, Step
+from stack.scripted import plays
+from stack.scripted.control import respond
+from stack.scripted.invoice import Arrival
+from stack.scripted.limiter import Limit
+from stack.scripted.performance import Performance
+from stack.scripted.script import Script
 
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -27,7 +30,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, script: Script, open_connections: set[asyncio.Transport]) -> None:
         self._script = script
         self._open = open_connections
-        self._busy = False
+        self._performance: Performance | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._fresh(b"")
 
@@ -47,10 +50,11 @@ class _Connection(asyncio.Protocol):
         self._open.discard(self._transport)
         if self._timer:
             self._timer.cancel()
+        self._over(complete=False)
 
     def data_received(self, data: bytes) -> None:
         self._http.receive_data(data)
-        if not self._busy:
+        if self._performance is None:
             self._read()
 
     def _read(self) -> None:
@@ -71,10 +75,9 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self) -> None:
         assert self._request is not None
-        self._busy = True
         headers = {name.decode(): value.decode("latin-1") for name, value in self._request.headers}
         target = f"{self._request.method.decode()} {self._request.target.decode().partition('?')[0]}"
-        performance = respond(self._script, target, headers, b"".join(self._body))
+        performance = self._performance = respond(self._script, target, headers, b"".join(self._body))
         if not performance.hangs:
             self._play(performance, 0)
 
@@ -85,94 +88,48 @@ class _Connection(asyncio.Protocol):
                 self._timer = asyncio.get_running_loop().call_later(step.delay, self._step, performance, at)
                 return
             at = self._write(performance, at)
-        self._finished(performance)
+        self._finished()
 
     def _step(self, performance: Performance, at: int) -> None:
         self._play(performance, self._write(performance, at))
 
     def _write(self, performance: Performance, at: int) -> int:
-        data = performance.steps[at].data
-        if data is None:
+        step = performance.steps[at]
+        performance.writes(step)  # billed first: who has read an answer finds it on the invoice
+        if step.data is None:
             self._transport.abort()
         elif not self._transport.is_closing():
-            self._transport.write(data)
+            self._transport.write(step.data)
         return at + 1
 
-    def _finished(self, performance: Performance) -> None:
+    def _finished(self) -> None:
         if self._transport.is_closing():
             return
-        if performance.charge:
-            performance.charge.complete = True
+        self._over(complete=True)
         leftover, _ = self._http.trailing_data
-        self._busy = False
         self._fresh(leftover)
         if leftover:
             self._read()
 
-
-def respond(script: Script, target: str, headers: dict[str, str], body: bytes) -> Performance:
-    """What goes out for one HTTP request.
-
-    Args:
-        target: method and path, e.g. ``POST /v1/messages``.
-        headers: by lower-case name.
-    """
-    try:
-        if target == "POST /v1/messages":
-            return script.perform(wire.read_request(headers, body))
-        return _json(_controlled(script, target, headers, body))
-    except wire.Refused as refused:
-        return _json_bytes(wire.error_body(refused.status, refused.message, "req_refused"), refused.status)
-    except ScriptError as error:
-        return _json({"error": str(error)}, 400)
+    def _over(self, *, complete: bool) -> None:
+        performance, self._performance = self._performance, None
+        if performance is not None:
+            performance.ended(complete=complete)
 
 
-def _controlled(script: Script, target: str, headers: dict[str, str], body: bytes) -> object:
-    """The answer, as JSON, to anything that is not a message call."""
-    answer: object = {}
-    match target:
-        case "POST /v1/messages/count_tokens":
-            wire.read_request(headers, body, counting=True)
-            answer = {"input_tokens": len(body) // 3 + 1}
-        case "GET /healthz":
-            answer = {"status": "ok"}
-        case "GET /_invoice":
-            answer = [asdict(charge) for charge in script.invoice]
-        case "GET /_requests":
-            answer = list(script.requests)
-        case "POST /_script":
-            script.add_rules(_rules(body))
-        case "POST /_reset":
-            script.reset()
-        case _:
-            raise wire.Refused(404, f"{target}: not found")
-    return answer
-
-
-def _rules(body: bytes) -> list[dict[str, Any]]:
-    try:
-        document = from_json(body)
-    except ValueError as error:
-        raise ScriptError(f"not JSON: {error}") from None
-    if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
-        raise ScriptError('send {"rules": [...]}')
-    return [rule if isinstance(rule, dict) else {} for rule in document["rules"]]
-
-
-def _json(value: object, status: int = 200) -> Performance:
-    return _json_bytes(to_json(value), status)
-
-
-def _json_bytes(body: bytes, status: int) -> Performance:
-    head = wire.head(status, "req_control", length=len(body), kind=b"application/json", extra={})
-    return Performance([Step(0, head + body)], None)
-
-
-async def serve(script: Script, port: int, ready: asyncio.Future[int], stop: asyncio.Event) -> None:
+async def serve(
+    script: Script,
+    port: int,
+    ready: asyncio.Future[int],
+    stop: asyncio.Event,
+    tls: ssl.SSLContext | None = None,
+) -> None:
     """Serve on 127.0.0.1 until told to stop; ``ready`` gets the port (0 asks for any free one)."""
     connections: set[asyncio.Transport] = set()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(script, connections), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(
+        lambda: _Connection(script, connections), "127.0.0.1", port, backlog=1024, ssl=tls
+    )
     ready.set_result(server.sockets[0].getsockname()[1])
     await stop.wait()
     server.close()
@@ -193,8 +150,9 @@ class ScriptedProvider:
             provider.invoice()
     """
 
-    def __init__(self, *, latency: float = 0.0) -> None:
+    def __init__(self, *, latency: float = 0.0, tls: ssl.SSLContext | None = None) -> None:
         self._script = Script(latency=latency)
+        self._tls = tls
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="scripted-provider", daemon=True)
         self._started = threading.Event()
         self.url = ""
@@ -202,8 +160,8 @@ class ScriptedProvider:
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         ready: asyncio.Future[int] = self._loop.create_future()
-        serving = self._loop.create_task(serve(self._script, 0, ready, self._stop))
-        self.url = f"http://127.0.0.1:{await ready}"
+        serving = self._loop.create_task(serve(self._script, 0, ready, self._stop, self._tls))
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{await ready}"
         self._started.set()
         await serving
 
@@ -231,14 +189,67 @@ class ScriptedProvider:
         finally:
             self._script.latency = before
 
+    @contextmanager
+    def storm(self, *shown: plays.Play, share: float = 1.0, seed: int | None = None) -> Iterator[None]:
+        """This share of the calls gets one of these plays, in turn, while the block runs, whatever the rules say.
+
+        Args:
+            share: from 0 to 1.
+            seed: decides which calls.
+        """
+        before = self._script.storm
+        self._script.begin_storm(list(shown), share, seed)
+        try:
+            yield
+        finally:
+            self._script.storm = before
+
+    @contextmanager
+    def limit(
+        self,
+        *,
+        requests_per_minute: int | None = None,
+        input_tokens_per_minute: int | None = None,
+        output_tokens_per_minute: int | None = None,
+        concurrent: int | None = None,
+        burst: int | None = None,
+        headers: bool = True,
+        minute: float = 60.0,
+    ) -> Iterator[None]:
+        """No more than this is accepted of each model while the block runs: see :class:`Limit`; the rest gets a 429."""
+        before = self._script.limiter
+        self._script.set_limit(
+            Limit(
+                requests_per_minute=requests_per_minute,
+                input_tokens_per_minute=input_tokens_per_minute,
+                output_tokens_per_minute=output_tokens_per_minute,
+                concurrent=concurrent,
+                burst=burst,
+                headers=headers,
+                minute=minute,
+            )
+        )
+        try:
+            yield
+        finally:
+            self._script.limiter = before
+
     def invoice(self) -> list[dict[str, Any]]:
-        """Every call that a play answered, in order of arrival."""
-        return [asdict(charge) for charge in list(self._script.invoice)]
+        """Every accepted call, in order of arrival; :mod:`stack.scripted.invoice` says what is billed."""
+        return [charge.as_row() for charge in list(self._script.invoice)]
+
+    def arrivals(self) -> list[Arrival]:
+        """When each call on the invoice came, and its status."""
+        return self._script.arrivals()
+
+    def count(self) -> int:
+        """How many calls are on the invoice."""
+        return len(self._script.invoice)
 
     def calls(self) -> list[dict[str, Any]]:
-        """The request bodies received and accepted, oldest first."""
+        """The request bodies received and accepted, oldest first: the last thousand."""
         return list(self._script.requests)
 
     def reset(self) -> None:
-        """Forget rules, calls and invoice."""
+        """Forget rules, storm, calls and invoice; a limit stays, with empty windows."""
         self._script.reset()

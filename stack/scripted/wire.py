@@ -1,7 +1,10 @@
 """The Anthropic Messages protocol from the provider's side: what it refuses, and the bytes of what it answers."""
 
 import json
+import time
 from collections.abc import Mapping
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -10,6 +13,9 @@ from stack.scripted.answers import checked, text_of
 
 DELTAS = 20
 """Text deltas of a streamed answer: about what a short structured answer comes in."""
+
+FIRST_OUTPUT_TOKENS = 1
+"""Output that message_start reports."""
 
 VERSION_WITHOUT_SAMPLING = "2026-10-21"
 _FIELDS = frozenset(
@@ -117,7 +123,8 @@ def error_body(
 def events_of(message: dict[str, Any]) -> list[bytes]:
     """A whole message as the events of a stream; joined they are what goes out."""
     usage = message["usage"]
-    opening = {**message, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
+    opening = {**message, "content": [], "stop_reason": None}
+    opening["usage"] = {**usage, "output_tokens": FIRST_OUTPUT_TOKENS}
     opening.pop("stop_details", None)
     events = [_event({"type": "message_start", "message": opening})]
     for index, block in enumerate(message["content"]):
@@ -157,13 +164,30 @@ def error_event(kind: str, message: str) -> bytes:
 _REASONS = {200: b"OK"}
 
 
-def head(status: int, request_id: str, *, length: int | None, kind: bytes, extra: Mapping[str, str]) -> bytes:
-    """Status line and headers; without a length the body comes in chunks."""
+def head(
+    status: int, request_id: str, *, length: int | None, kind: bytes, extra: Mapping[str, str], clock: float = 0.0
+) -> bytes:
+    """Status line and headers; without a length the body comes in chunks.
+
+    Args:
+        clock: seconds by which the provider's clock is ahead of this machine's.
+    """
     framing = b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
     lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in extra.items())
-    return b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\nrequest-id: %s\r\n%s%s\r\n\r\n" % (
-        status, _REASONS.get(status, b"-"), kind, request_id.encode(), lines, framing,
+    return b"HTTP/1.1 %d %s\r\ndate: %s\r\ncontent-type: %s\r\nrequest-id: %s\r\n%s%s\r\n\r\n" % (
+        status, _REASONS.get(status, b"-"), http_date(time.time() + clock).encode(), kind, request_id.encode(), lines,
+        framing,
     )  # fmt: skip
+
+
+def http_date(at: float) -> str:
+    """A Unix time as HTTP writes it, to the second."""
+    return _date(int(at))
+
+
+@lru_cache(maxsize=16)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def chunk(data: bytes) -> bytes:

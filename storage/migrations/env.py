@@ -1,4 +1,4 @@
-"""Alembic's environment: the connection is handed over by ``storage.migrate``."""
+"""Alembic's environment: the connection is handed over by ``storage.migrate``, which also ends its transaction."""
 
 from alembic import context
 

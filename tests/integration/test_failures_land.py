@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from jobs import show
-from jobs.dispatch import dispatch
 from schemas.answer import AnsweredBy
 from schemas.job import FallbackPolicy, JobOptions, JobState
 from stack.scripted import plays
 from stack.scripted.plays import Play
 from storage.database import Database
-from tests.house import House, RecordingPublisher, Workers, eventually, landed, submit_text, submit_texts
+from tests.house import House, RecordingPublisher, Workers, eventually, landed, one_round, submit_text, submit_texts
 
 RULES_CAN = "{} Please refund the billing error."
 """A text in which the rule finds a label's name."""
@@ -217,7 +216,7 @@ def test_a_broker_that_is_away_loses_nothing(database: Database, tenant: str, cl
             raise PublishFailed("away")
 
     batch = submit_texts(database, tenant, ["one", "two"])
-    assert dispatch(database, Away()) == 0
+    assert one_round(database, Away()) == 0
     assert show.progress(database, tenant, batch).states == {"queued": 2}
     publisher = RecordingPublisher()
-    assert dispatch(database, publisher) == 2
+    assert one_round(database, publisher) == 2

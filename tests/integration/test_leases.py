@@ -1,5 +1,7 @@
 """Claims, fences and what a late twin can do: nothing. Against the real database, without workers."""
 
+from uuid import UUID
+
 import pytest
 from sqlalchemy.exc import DBAPIError
 
@@ -12,11 +14,11 @@ from schemas.ids import new_id
 from schemas.job import JobState
 from schemas.tier import Tier
 from schemas.usage import Usage
-from storage import attempts, leases, queue
+from storage import attempts, duties, leases, workers
 from storage.attempts import Settlement
 from storage.database import Database
 from storage.leases import Claim
-from tests.house import House, publish_all, settings_of, submit_text
+from tests.house import TESTER, House, publish_all, settings_of, submit_text
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -74,14 +76,14 @@ def test_a_claim_brings_the_input_along(database: Database, tenant: str) -> None
 def test_a_late_twin_changes_nothing(house: House, database: Database, tenant: str) -> None:
     """After its lease ran out and another worker claimed the job, the first can neither answer, fail nor put it back."""
     late = claim(database, tenant, lease=0)
-    sweep(database, settings_of(house))
+    sweep(database, settings_of(house), TESTER)
     current = claim_again(database, tenant, late.job_id)
     assert current.fence > late.fence
     failure = Failure(reason=FailureReason.TIMEOUT, detail="late")
     with database.tenant(tenant) as connection:
         assert not leases.conclude_failed(connection, late, failure)
         assert not leases.conclude_in_review(connection, late, failure, None)
-        assert not leases.put_back(connection, late, failure, seconds=0, uses_try=True)
+        assert not leases.put_back(connection, late, failure, seconds=0, tries=1)
         assert not attempts.open_next(connection, late, 9, CALL, "late")
     assert not answer(database, late)
     assert show.show(database, tenant, late.job_id).state == JobState.RUNNING
@@ -90,15 +92,15 @@ def test_a_late_twin_changes_nothing(house: House, database: Database, tenant: s
 
 
 def test_an_expired_lease_is_recovered_and_its_call_unknown(house: House, database: Database, tenant: str) -> None:
-    """The sweep queues a dead worker's job with one try less, and its open call becomes unknown, never guessed."""
+    """The sweep queues a dead worker's job, which uses none of its tries, and its open call becomes unknown, never guessed."""
     claimed = claim(database, tenant, lease=0)
-    swept = sweep(database, settings_of(house))
+    swept = sweep(database, settings_of(house), TESTER)
     assert swept is not None
     assert swept.recovered == 1
     assert outcomes(house, claimed) == ["unknown"]
     story = show.story(database, tenant, claimed.job_id)
     assert story.job["state"] == "queued"
-    assert story.job["tries"] == 1
+    assert (story.job["tries"], story.job["losses"]) == (0, 1)
     assert [event["kind"] for event in story.events] == ["recovered"]
     assert "maybe billed" in story.attempts[0]["failure_detail"]
 
@@ -106,7 +108,7 @@ def test_an_expired_lease_is_recovered_and_its_call_unknown(house: House, databa
 def test_a_live_lease_is_left_alone(house: House, database: Database, tenant: str) -> None:
     """The sweep touches no job whose lease holds."""
     claimed = claim(database, tenant)
-    sweep(database, settings_of(house))
+    sweep(database, settings_of(house), TESTER)
     assert show.show(database, tenant, claimed.job_id).state == JobState.RUNNING
     assert outcomes(house, claimed) == ["open"]
 
@@ -149,7 +151,7 @@ def test_waiting_is_not_failing(database: Database, tenant: str) -> None:
     claimed = claim(database, tenant)
     failure = Failure(reason=FailureReason.RATE_LIMITED, detail="slow down")
     with database.tenant(tenant) as connection:
-        assert leases.put_back(connection, claimed, failure, seconds=3600, uses_try=False)
+        assert leases.put_back(connection, claimed, failure, seconds=3600, waits=1)
         assert leases.claim(connection, claimed.job_id, new_id(), 30) is None
     assert publish_all(database) == []
     with database.tenant(tenant) as connection:
@@ -164,7 +166,9 @@ def test_a_lost_message_is_rung_again(house: House, database: Database, tenant: 
     assert publish_all(database) == [job_id]
     assert publish_all(database) == []
     house.run(f"UPDATE jobs SET published_at = now() - interval '1 hour' WHERE id = '{job_id}'")
-    swept = sweep(database, settings_of(house))
+    with database.system() as connection:
+        workers.seen(connection, new_id(), "a worker with a free slot", slots=2, busy=1, claims=0)
+    swept = sweep(database, settings_of(house), TESTER)
     assert swept is not None
     assert swept.republished == 1
     assert publish_all(database) == [job_id]
@@ -175,15 +179,66 @@ def test_a_dead_workers_call_on_a_cancelled_job_becomes_unknown(house: House, da
     claimed = claim(database, tenant)
     cancel.cancel(database, tenant, claimed.job_id)
     house.run(f"UPDATE attempts SET opened_at = now() - interval '2 hours' WHERE job_id = '{claimed.job_id}'")
-    sweep(database, settings_of(house))
+    sweep(database, settings_of(house), TESTER)
     assert outcomes(house, claimed) == ["unknown"]
 
 
-def test_one_at_a_time_dispatches(database: Database) -> None:
-    """While one process fills the window another one's round does nothing."""
-    with database.system() as one, database.system() as other:
-        assert queue.try_lock(one, queue.DISPATCH_LOCK)
-        assert not queue.try_lock(other, queue.DISPATCH_LOCK)
+def test_a_message_is_not_rung_again_while_all_slots_are_busy(house: House, database: Database, tenant: str) -> None:
+    """Messages that wait behind running jobs are not lost; ringing for them again would only lengthen the broker's queue."""
+    job_id = submit_text(database, tenant, "a text")
+    publish_all(database)
+    house.run(f"UPDATE jobs SET published_at = now() - interval '1 hour' WHERE id = '{job_id}'")
+    with database.system() as connection:
+        workers.seen(connection, new_id(), "a full worker", slots=2, busy=2, claims=0)
+    swept = sweep(database, settings_of(house), TESTER)
+    assert swept is not None
+    assert swept.republished == 0
+
+
+def test_one_at_a_time_has_a_duty(house: House, database: Database) -> None:
+    """While one process holds the duty another one takes no turn; when its turn is overdue, the other one does."""
+    one, other = new_id(), new_id()
+
+    def turn(holder: UUID) -> bool:
+        with database.system() as connection:
+            return duties.take_turn(connection, duties.DISPATCH, holder, seconds=60, gap=60) is not None
+
+    assert turn(one)
+    assert turn(one)
+    assert not turn(other)
+    house.run("UPDATE duties SET held_until = now() - interval '1 second'")
+    assert turn(other)
+    assert not turn(one)
+    with database.system() as connection:
+        duties.lay_down(connection, other)
+    assert turn(one)
+
+
+def test_after_an_outage_live_workers_may_renew_first(house: House, database: Database, tenant: str) -> None:
+    """When nobody could sweep for a while, no worker could renew either: an expired lease is left to its holder for two
+    heartbeats, and taken after that."""
+    claimed = claim(database, tenant, lease=0)
+    house.run("UPDATE duties SET turn_at = now() - interval '1 hour' WHERE name = 'sweep'")
+    settings = settings_of(house)
+    swept = sweep(database, settings, TESTER)
+    assert swept is not None
+    assert swept.recovered == 0
+    with database.system() as connection:
+        assert leases.renew(connection, {claimed.job_id: claimed.fence}, 0) == {claimed.job_id}
+    house.run("UPDATE duties SET resumed_at = now() - interval '1 hour' WHERE name = 'sweep'")
+    swept = sweep(database, settings, TESTER)
+    assert swept is not None
+    assert swept.recovered == 1
+
+
+def test_a_model_answer_after_the_deadline_does_not_count(house: House, database: Database, tenant: str) -> None:
+    """The deadline is looked at once more, by the database's clock, when the answer is written; a stand-in may still answer."""
+    claimed = claim(database, tenant)
+    house.run(f"UPDATE jobs SET deadline = now() - interval '1 second' WHERE id = '{claimed.job_id}'")
+    assert not answer(database, claimed)
+    with database.tenant(tenant) as connection:
+        assert leases.is_held(connection, claimed)
+        assert leases.conclude_answered(connection, claimed, AnsweredBy.RULES, OUTPUT, attempt=None, failure=None)
 
 
 @pytest.mark.parametrize(

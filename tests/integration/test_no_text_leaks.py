@@ -13,8 +13,8 @@ from stack.commands import flower_command, with_this_python
 from stack.ports import free_port
 from stack.scripted import plays
 from storage.database import Database
-from tests.house import House, Workers, eventually, landed, submit_texts
-from workers.celery import QUEUE
+from tests.house import House, Workers, eventually, landed, one_round, submit_texts
+from workers.queues import QUEUE
 
 MARKER = "XyzzyPlughMarker"
 
@@ -37,7 +37,6 @@ def broker_content(house: House) -> bytes:
 @pytest.mark.usefixtures("clean")
 def test_messages_hold_ids_only(house: House, database: Database, tenant: str) -> None:
     """What lies in the queue while no worker runs names the tenant and the job, and not a word of the document."""
-    from jobs.dispatch import dispatch
     from workers.celery import celery_config
     from workers.publisher import CeleryPublisher
 
@@ -47,7 +46,7 @@ def test_messages_hold_ids_only(house: House, database: Database, tenant: str) -
     app = Celery("test", set_as_current=False)
     app.conf.update({**celery_config(), "broker_url": house.broker_url, "result_backend": None})
     batch = submit_texts(database, tenant, [f"{MARKER} secret"])
-    assert dispatch(database, CeleryPublisher(app)) == 1
+    assert one_round(database, CeleryPublisher(app)) == 1
     app.close()
     content = broker_content(house)
     assert QUEUE.encode() in content

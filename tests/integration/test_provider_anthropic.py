@@ -44,9 +44,9 @@ def test_a_whole_answer_comes_back_with_its_record(scripted: ScriptedProvider, p
     assert json.loads(reply.text)["evidence"] in TICKET
     assert "".join(pieces) == reply.text
     assert len(pieces) > 3
-    assert (reply.stop_reason, reply.model, reply.request_id) == ("end_turn", "model-s", "req_scripted_000001")
-    charge = scripted.invoice()[0]["usage"]
-    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (charge["input_tokens"], charge["output_tokens"])
+    charge = scripted.invoice()[0]
+    assert (reply.stop_reason, reply.model, reply.request_id) == ("end_turn", "model-s", charge["request_id"])
+    assert reply.usage.model_dump() == charge["usage"]
     assert reply.raw["content"] == [{"type": "text", "text": reply.text}]
 
 
@@ -120,7 +120,7 @@ def test_a_partial_message_is_kept_for_the_record(scripted: ScriptedProvider, pr
     assert isinstance(broken, BrokenCall)
     assert broken.raw["partial"]["content"][0]["text"].startswith('{"evidence"')
     assert broken.raw["error"]["type"] == "overloaded_error"
-    assert broken.request_id == "req_scripted_000001"
+    assert broken.request_id == scripted.invoice()[0]["request_id"]
 
 
 def test_a_providers_words_stay_out_of_the_sentence(scripted: ScriptedProvider, provider: AnthropicProvider) -> None:

@@ -30,10 +30,12 @@ def scripted() -> Iterator[ScriptedProvider]:
         yield running
 
 
-def ask(url: str, body: object = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+def ask(
+    url: str, body: object = None, headers: dict[str, str] | None = None, method: str | None = None
+) -> tuple[int, Any]:
     """One HTTP exchange: status and JSON."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, HEADERS if headers is None else headers)
+    request = urllib.request.Request(url, data, HEADERS if headers is None else headers, method=method)
     try:
         with urllib.request.urlopen(request) as response:
             return response.status, json.load(response)

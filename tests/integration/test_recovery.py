@@ -1,6 +1,7 @@
 """Workers die, the broker forgets, processes are told to stop: every job still ends once, without help."""
 
 import signal
+from pathlib import Path
 
 import redis
 
@@ -9,6 +10,7 @@ from stack.scripted import plays
 from storage.database import Database
 from tests.house import House, Workers, eventually, landed, submit_texts
 
+POISON_FOLDER = Path(__file__).parent.parent / "poison"
 TEXTS = [f"Ticket {number}: the billing is wrong." for number in range(200)]
 
 
@@ -57,6 +59,59 @@ def test_flushall_in_the_middle_of_a_batch(house: House, database: Database, ten
     each_answered_once(house, views)  # type: ignore[arg-type]
 
 
+def test_an_input_that_kills_its_process_is_quarantined(
+    house: House, database: Database, tenant: str, workers: Workers
+) -> None:
+    """The first time it takes the process along that is only claiming it, twice more on record, and then it runs alone. After
+    that nothing runs on it any more, no rule either: a person gets it with its story. Its neighbours are
+    answered by the model and lose no try."""
+    texts = [f"The billing of ticket {number} is wrong." for number in range(6)]
+    with house.provider.slow(0.3):
+        batch = submit_texts(database, tenant, [*texts, "The billing is wrong because of deadly nightshade."])
+        poisoned = {"ASSAY_TEST_POISON": "1", "PYTHONPATH": f"{POISON_FOLDER}:{POISON_FOLDER.parent.parent}"}
+        while not show.progress(database, tenant, batch).is_over:
+            (pid,) = workers.start(1, **poisoned)
+            over_or_dead = lambda p=pid: show.progress(database, tenant, batch).is_over or workers.ended(p)  # noqa: E731
+            eventually(over_or_dead, "the batch is over or the worker dead")
+    *others, poison = show.results(database, tenant, batch)
+    assert {(view.state, view.answered_by) for view in others} == {("answered", "model")}
+    assert (poison.state, poison.answered_by) == ("in_review", None)
+    assert poison.failure is not None
+    assert poison.failure.reason == "quarantined"
+    assert "3 times" in poison.failure.detail
+    story = show.story(database, tenant, poison.job_id)
+    kinds = [event["kind"] for event in story.events]
+    assert kinds == ["recovered", "recovered", "process_ended", "sent_to_review"]
+    assert "SIGSEGV" in story.events[2]["detail"]
+    assert house.query("SELECT max(tries) FROM jobs") == [(0,)]
+    assert len(workers.deaths()) == 3
+
+
+def test_a_suspect_whose_worker_never_comes_back_is_quarantined_too(
+    house: House, database: Database, tenant: str, workers: Workers
+) -> None:
+    """Where running alone takes the whole container along, nobody is left to say so; then its tries bound it."""
+    batch = submit_texts(database, tenant, ["The billing is wrong."])
+    house.run("UPDATE jobs SET losses = 2, tries = 3")
+    workers.start()
+    (view,) = landed(database, tenant, batch)
+    assert view.state == "in_review"
+    assert view.failure is not None
+    assert view.failure.reason == "quarantined"
+    assert house.provider.invoice() == []
+
+
+def test_an_innocent_suspect_is_answered(house: House, database: Database, tenant: str, workers: Workers) -> None:
+    """A job that was beside a killer twice runs alone and is answered by the model as any other."""
+    batch = submit_texts(database, tenant, ["The billing is wrong."])
+    house.run("UPDATE jobs SET losses = 2")
+    workers.start()
+    (view,) = landed(database, tenant, batch)
+    assert (view.state, view.answered_by) == ("answered", "model")
+    (actor,) = house.query("SELECT actor FROM attempts")[0]
+    assert actor.endswith("alone")
+
+
 def test_a_stopping_worker_gives_its_leases_back_at_once(
     house: House, database: Database, tenant: str, workers: Workers
 ) -> None:
@@ -79,47 +134,20 @@ def test_a_stopping_worker_gives_its_leases_back_at_once(
 def test_a_running_job_that_is_cancelled_stays_cancelled(
     house: House, database: Database, tenant: str, workers: Workers
 ) -> None:
-    """The reply that arrives after the cancellation is booked, and changes nothing else."""
+    """Cancelling ends the call that is under way, by the database's notification and not by the next heartbeat; no further
+    call is made, and what the first one used is booked."""
     from jobs.cancel import cancel
 
-    with house.provider.slow(1.0):
-        workers.start()
-        batch = submit_texts(database, tenant, ["Ticket: billing"])
-        eventually(lambda: running(house) == 1, "it runs")
-        (cancelled,) = cancel(database, tenant, batch)
-        booked = "SELECT outcome, output_tokens > 0 FROM attempts WHERE job_id = %s AND outcome <> 'open'"
-        assert eventually(lambda: house.query(booked, cancelled), "the reply is booked") == [("rejected", True)]
+    house.provider.play(plays.drip(interval=0.2))
+    workers.start(1, ASSAY_HEARTBEAT_SECONDS="60", ASSAY_LEASE_SECONDS="120")
+    batch = submit_texts(database, tenant, ["Ticket: billing"])
+    eventually(lambda: running(house) == 1 and house.provider.invoice(), "the answer has begun to come")
+    (cancelled,) = cancel(database, tenant, batch)
+    booked = "SELECT outcome, failure_reason FROM attempts WHERE job_id = %s AND outcome <> 'open'"
+    assert eventually(lambda: house.query(booked, cancelled), "the call is booked") == [("failed", "cancelled")]
+    assert len(house.provider.invoice()) == 1
     assert show.show(database, tenant, cancelled).state == "cancelled"
     assert house.query("SELECT count(*) FROM answers") == [(0,)]
-
-
-def test_a_job_whose_workers_keep_dying_goes_to_the_stand_in(
-    house: House, database: Database, tenant: str, workers: Workers
-) -> None:
-    """After as many lost workers as there are tries no model is asked again: the rules answer."""
-    house.provider.play(plays.hang(), contains="hang")
-    batch = submit_texts(database, tenant, ["hang on, the billing is wrong"])
-    for _ in range(2):
-        (pid,) = workers.start(1, ASSAY_MAX_TRIES="2")
-        eventually(lambda: running(house) == 1, "it runs")
-        workers.kill(pid)
-        eventually(lambda: _expire(house), "its lease ran out")
-    workers.start(1, ASSAY_MAX_TRIES="2")
-    (view,) = landed(database, tenant, batch)
-    assert view.answered_by == "rules"
-    assert house.query("SELECT outcome FROM attempts ORDER BY number") == [("unknown",), ("unknown",)]
-
-
-def _expire(house: House) -> bool:
-    """Let the lease of a dead worker run out now, and sweep."""
-    from jobs.reconcile import sweep
-    from tests.house import settings_of
-
-    house.run("UPDATE jobs SET lease_until = now() - interval '1 second' WHERE state = 'running'")
-    database = Database(house.app_url)
-    swept = sweep(database, settings_of(house))
-    database.close()
-    return swept is not None and swept.recovered == 1
 
 
 def test_a_job_that_cannot_be_prepared_still_lands(

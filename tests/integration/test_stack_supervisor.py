@@ -161,6 +161,23 @@ def test_a_dead_part_is_started_again(home: Path) -> None:
     assert "postgres is up again." in said
 
 
+def test_a_part_that_ends_itself_is_started_again(home: Path) -> None:
+    """A part that ends with a status of its own, as a deaf worker does, comes back, each time after a longer pause."""
+    go, starts = home / "go", home / "starts"
+    ends_twice = (
+        f"echo x >> {starts}; echo here; "
+        f"while [ ! -e {go} ] || [ $(wc -l < {starts}) -gt 2 ]; do sleep 0.05; done; exit 75"
+    )
+    said: list[str] = []
+    with Supervisor(open_home(home), said.append) as supervisor:
+        supervisor.start(partial(dummy, "worker-1", ends_twice))
+        supervisor.announce()
+        go.touch()
+        until(lambda: starts.read_text().count("x") == 3 and supervisor.state().parts[0].state == "up")
+    ended = [line for line in said if line.startswith("worker-1 ended (exit status 75")]
+    assert [line.partition("it starts again in ")[2] for line in ended] == ["0.5 s.", "1 s."]
+
+
 def test_a_hard_stop_does_not_wait(home: Path) -> None:
     """A part that ignores SIGTERM is killed at once when the stop is hurried."""
     with Supervisor(open_home(home), lambda _line: None) as supervisor:

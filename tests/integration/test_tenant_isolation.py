@@ -9,21 +9,25 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+from jobs import upload
+from jobs.jsonl import Reading
 from jobs.tenancy import create_key, create_tenant
 from schemas.answer import AnsweredBy
 from schemas.failure import Failure, FailureReason
 from schemas.ids import new_id
+from schemas.job import JobOptions
 from stack.commands import with_this_python, worker_command
 from storage import guard, leases, migrate
 from storage.database import Database
 from storage.version import HEAD_REVISION
+from tasks import find_task
 from tests.house import House, publish_all, submit_text, submit_texts
 
 _TENANT_TABLES = """
 SELECT c.relname, a.attname FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = CASE WHEN c.relname = 'tenants' THEN 'id' ELSE 'tenant_id' END
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'fair_shares' ORDER BY 1
 """
 _PARTITIONS = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 1"
 _SYSTEM_CONTENT = {
@@ -32,6 +36,8 @@ _SYSTEM_CONTENT = {
     "reviews": ("suggestion", "detail", "note"),
 }
 _UNREADABLE_FOR_SYSTEM = ("inputs", "answers")
+_SYSTEM_ONLY = ("fair_shares", "fair_clocks", "duties", "workers")
+"""What keeps the house running across tenants: not a tenant's to see, although one of them names tenants."""
 
 
 @pytest.fixture
@@ -42,6 +48,7 @@ def two_tenants(house: House, database: Database, clean: None) -> tuple[str, str
     create_tenant(database, second, "second")
     create_key(database, first, "key", "producer")
     submit_texts(database, first, ["in a batch"])
+    _leave_an_upload_open(database, first)
     answered, reviewed = (submit_text(database, first, text) for text in ("one", "two"))
     publish_all(database)
     failure = Failure(reason=FailureReason.REFUSED, detail="declined")
@@ -55,6 +62,15 @@ def two_tenants(house: House, database: Database, clean: None) -> tuple[str, str
             else:
                 leases.conclude_in_review(connection, claimed, failure, None)
     return first, second
+
+
+def _leave_an_upload_open(database: Database, tenant: str) -> None:
+    """A batch of which one line has arrived."""
+    options = JobOptions()
+    reading = Reading(find_task("summarize"), {}, options)
+    batch = upload.begin(database, tenant, "summarize", reading.head, None)
+    for chunk in reading.chunks([b'{"text": "arrived"}']):
+        upload.receive(database, tenant, batch.id, chunk, None)
 
 
 def _insert_attempt_and_event(connection: Connection, tenant: str, job_id: object, fence: int) -> None:
@@ -82,7 +98,18 @@ def _rows_touched(database: Database, tenant: str, statement: str) -> int:
 def _tables(house: House) -> list[tuple[str, str]]:
     tables = house.query(_TENANT_TABLES)
     names = {name for name, _ in tables}
-    assert names >= {"tenants", "api_keys", "batches", "jobs", "inputs", "attempts", "answers", "events", "reviews"}
+    assert names >= {
+        "tenants",
+        "api_keys",
+        "batches",
+        "jobs",
+        "inputs",
+        "attempts",
+        "answers",
+        "events",
+        "reviews",
+        "arrivals",
+    }
     return [(name, column) for name, column in tables]
 
 
@@ -230,3 +257,10 @@ def test_the_constant_head_is_alembics_head() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD_REVISION
+
+
+@pytest.mark.parametrize("table", _SYSTEM_ONLY)
+def test_what_runs_the_house_is_not_a_tenants_to_see(database: Database, tenant: str, table: str) -> None:
+    """How far other tenants are served, which workers there are and who dispatches is refused to a tenant's transaction."""
+    with pytest.raises(ProgrammingError, match="permission denied"), database.tenant(tenant) as connection:
+        connection.exec_driver_sql(f"SELECT 1 FROM {table}")

@@ -13,7 +13,7 @@ from schemas.settings import Settings
 from stack import postgres, valkey
 from stack.commands import beat_command, flower_command, ping_command, worker_command
 from storage.migrate import APP_ROLE
-from workers.celery import CONTROL_QUEUE, NATIVE_QUEUE, QUEUE
+from workers.queues import CONTROL_QUEUE, NATIVE_QUEUE, QUEUE
 
 ROOT: Final = Path(__file__).parents[2]
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

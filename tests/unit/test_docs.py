@@ -154,7 +154,7 @@ def _defaults() -> dict[str, str | None]:
         alias = field.validation_alias
         if isinstance(alias, AliasChoices):
             found[str(alias.choices[0])] = None
-        elif field.default_factory is not None:
+        elif field.default is None or field.default_factory is not None:
             found[f"ASSAY_{name.upper()}"] = None
         else:
             shown = str(field.default)

@@ -51,12 +51,15 @@ def test_the_tasks_in_help_are_those_of_the_catalogue() -> None:
     assert task_names() == sorted(catalogue())
 
 
-def test_the_choices_of_fallback_are_those_of_the_contract() -> None:
+def test_the_choices_of_options_are_those_of_the_contract() -> None:
     """The command line repeats them for its help; they must not drift apart."""
-    from cli.submit import Fallback
-    from schemas.job import FallbackPolicy
+    from cli import submit
+    from schemas import job
 
-    assert [choice.value for choice in Fallback] == [policy.value for policy in FallbackPolicy]
+    for offered, contract in (
+        (submit.Fallback, job.FallbackPolicy), (submit.Priority, job.Priority), (submit.OnOutage, job.OnOutage),
+    ):  # fmt: skip
+        assert [choice.value for choice in offered] == [choice.value for choice in contract]
 
 
 @pytest.mark.parametrize("arguments", [[], ["review"], ["keys"]])

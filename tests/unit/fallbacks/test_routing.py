@@ -4,7 +4,7 @@ import pytest
 
 from fallbacks.routing import Again, Drop, Patience, Route, StandIn, route
 from schemas.failure import Failure, FailureReason
-from schemas.job import FallbackPolicy
+from schemas.job import FallbackPolicy, OnOutage
 
 PLENTY = Patience(tries_left=2, waits_left=5)
 SPENT = Patience(tries_left=0, waits_left=0)
@@ -28,6 +28,7 @@ TABLE: dict[str, tuple[Route, Route]] = {
     "misconfigured": (BOTH, BOTH),
     "not_applicable": (PERSON, PERSON),
     "policy_denied": (PERSON, PERSON),
+    "quarantined": (PERSON, PERSON),
     "cancelled": (Drop(), Drop()),
 }
 
@@ -59,10 +60,12 @@ def test_the_policy_is_the_stand_in(policy: FallbackPolicy, stand_in: StandIn) -
     assert next_rung(FailureReason.REFUSED, policy, PLENTY) == stand_in
 
 
-@pytest.mark.parametrize("reason", [FailureReason.NOT_APPLICABLE, FailureReason.POLICY_DENIED])
+@pytest.mark.parametrize(
+    "reason", [FailureReason.NOT_APPLICABLE, FailureReason.POLICY_DENIED, FailureReason.QUARANTINED]
+)
 @pytest.mark.parametrize("policy", FallbackPolicy)
 def test_rules_never_answer_what_only_a_person_may(reason: FailureReason, policy: FallbackPolicy) -> None:
-    """A text of the wrong kind, or one that may not be sent, reaches a person or nobody."""
+    """A text of the wrong kind, one that may not be sent or one that kills processes reaches a person or nobody."""
     rung = next_rung(reason, policy, PLENTY)
     assert isinstance(rung, StandIn)
     assert not rung.rules
@@ -74,3 +77,28 @@ def test_waiting_and_tries_are_counted_apart() -> None:
     failing = Patience(tries_left=1, waits_left=0)
     assert next_rung(FailureReason.OVERLOADED, FallbackPolicy.RULES, waiting) == Again(uses_try=False)
     assert next_rung(FailureReason.TIMEOUT, FallbackPolicy.RULES, failing) == Again(uses_try=True)
+
+
+@pytest.mark.parametrize("reason", [FailureReason.OVERLOADED, FailureReason.UNREACHABLE])
+@pytest.mark.parametrize(
+    ("on_outage", "patient", "spent"),
+    [
+        (OnOutage.WAIT, Again(uses_try=False), Again(uses_try=False)),
+        (OnOutage.RULES, StandIn(rules=True, person=False), StandIn(rules=True, person=False)),
+        (OnOutage.PERSON, PERSON, PERSON),
+    ],
+)
+def test_a_job_says_what_becomes_of_it_in_an_outage(
+    reason: FailureReason, on_outage: OnOutage, patient: Route, spent: Route
+) -> None:
+    """It waits as long as it takes, or the rules or a person get it at once, whatever patience is left."""
+    for left, expected in ((5, patient), (0, spent)):
+        rung = next_rung(reason, FallbackPolicy.FAIL, Patience(tries_left=left, waits_left=left, on_outage=on_outage))
+        assert rung == expected
+
+
+def test_a_rate_limit_is_no_outage() -> None:
+    """A provider that asks to slow down is there: its jobs wait, whatever they say of outages."""
+    for on_outage in OnOutage:
+        patience = Patience(tries_left=0, waits_left=1, on_outage=on_outage)
+        assert next_rung(FailureReason.RATE_LIMITED, FallbackPolicy.RULES, patience) == Again(uses_try=False)

@@ -32,6 +32,8 @@ def test_every_status_with_any_body_has_a_cause(body: object) -> None:
         ({"retry-after": "inf"}, None),
         ({"retry-after-ms": "x", "retry-after": "3"}, 3),
         ({"retry-after": ""}, None),
+        ({"retry-after": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, None),
+        ({"retry-after": "Mon, 01 Jan 2024 00:01:00 -0000", "date": "Mon, 01 Jan 2024 00:00:00 GMT"}, 60),
     ],
 )
 def test_the_wait_is_read_in_each_form(headers: dict[str, str], seconds: float | None) -> None:
@@ -39,10 +41,33 @@ def test_the_wait_is_read_in_each_form(headers: dict[str, str], seconds: float |
     assert retry_after(headers) == seconds
 
 
-def test_a_date_is_read_as_the_time_until_then() -> None:
-    """A date has whole seconds."""
-    asked = retry_after({"retry-after": formatdate(time() + 3600, usegmt=True)})
-    assert asked == pytest.approx(3600, abs=60)
+@pytest.mark.parametrize("ahead", [-3600, 0, 3600, 86_400 * 400])
+def test_a_date_is_read_by_the_providers_clock(ahead: int) -> None:
+    """However wrong this machine's clock is, the wait is what lies between the response's own two dates."""
+    now = int(time()) + ahead
+    headers = {"date": formatdate(now, usegmt=True), "retry-after": formatdate(now + 90, usegmt=True)}
+    assert retry_after(headers) == 90
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Mon, 99 Jan 2024 00:00:00 GMT"])
+def test_without_the_providers_date_a_wait_is_guessed_and_bounded(date: str | None) -> None:
+    """This machine's clock is all there is then, and it may be an hour behind."""
+    dated = {} if date is None else {"date": date}
+    assert retry_after({**dated, "retry-after": formatdate(time() + 300, usegmt=True)}) == pytest.approx(300, abs=60)
+    assert retry_after({**dated, "retry-after": formatdate(time() + 7200, usegmt=True)}) == 600
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"retry-after": "1e300"},
+        {"retry-after-ms": "9e99"},
+        {"date": "Mon, 01 Jan 2024 00:00:00 GMT", "retry-after": "Mon, 01 Jan 2420 00:00:00 -0000"},
+    ],
+)
+def test_no_wait_is_longer_than_a_day(headers: dict[str, str]) -> None:
+    """A figure without bounds would overflow the database's dates."""
+    assert retry_after(headers) == 86_400
 
 
 def test_the_key_sentence_says_what_to_do() -> None:

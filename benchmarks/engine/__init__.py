@@ -1,0 +1,1 @@
+"""What the engine promises under load, measured: ``python -m benchmarks.engine``; see README.md beside it."""

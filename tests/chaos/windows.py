@@ -1,0 +1,41 @@
+"""The provider's windows in Redis: who has a place in them."""
+
+from dataclasses import dataclass
+
+import redis
+
+KEYS = "*}:admission:*"
+FLIGHTS = f"{KEYS}:flight"
+"""Sorted sets: attempts by the time, in seconds since 1970, when their reservation ends by itself."""
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A place in a window that nobody has given back.
+
+    Attributes:
+        attempt: ``<job id>:<attempt number>:<fence>``.
+        seconds: until it ends by itself.
+    """
+
+    key: str
+    attempt: str
+    seconds: float
+
+
+def reserved(broker: "redis.Redis") -> list[Reservation]:
+    """Reservations that have not expired, by the server's clock."""
+    seconds, micros = broker.time()
+    now = seconds + micros / 1e6
+    return [
+        Reservation(key, attempt, until - now)
+        for key in sorted(broker.scan_iter(match=FLIGHTS, count=1000))
+        for attempt, until in broker.zrangebyscore(key, now, "+inf", withscores=True)
+    ]
+
+
+def forget(broker: "redis.Redis") -> None:
+    """Nothing learnt in one scenario slows the next."""
+    keys = list(broker.scan_iter(match=KEYS, count=1000))
+    if keys:
+        broker.delete(*keys)
