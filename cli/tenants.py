@@ -1,11 +1,12 @@
 """`assay tenants` and `assay keys`, for operators."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli.connect import check_tenant, connected_database
+from cli.errors import wrong_usage
 from cli.options import DEFAULT_TENANT, AsJson, Tenant, read_id
 from cli.output import print_json, print_line, print_table
 from cli.submit import read_deadline
@@ -32,7 +33,8 @@ def list_tenants(as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     else:
-        print_table("", ["tenant", "name", "since"], [(one["id"], one["name"], one["created_at"]) for one in found])
+        rows = [(one["id"], one["name"], f"{one['weight']:g}", _limits(one), one["created_at"]) for one in found]
+        print_table("", ["tenant", "name", "weight", "limits", "since"], rows)
 
 
 @tenants_app.command("create")
@@ -50,6 +52,44 @@ def create_tenant(
         print_json({"tenant": tenant, "name": name or tenant})
     else:
         print_line(f"tenant {tenant} made; submit for it with --tenant {tenant}")
+
+
+@tenants_app.command("set")
+def set_share(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", show_default=False, help="Its id.")],
+    weight: Annotated[float | None, typer.Option(help="Its share of the work among tenants that have work.")] = None,
+    requests: Annotated[int | None, typer.Option("--requests-per-minute", help="0: no limit.")] = None,
+    input_tokens: Annotated[int | None, typer.Option("--input-tokens-per-minute", help="0: no limit.")] = None,
+    output_tokens: Annotated[int | None, typer.Option("--output-tokens-per-minute", help="0: no limit.")] = None,
+    concurrent: Annotated[int | None, typer.Option("--concurrent-calls", help="0: no limit.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a tenant's share of the work, or what it may take of the model provider."""
+    limits = {
+        "requests_per_minute": requests, "input_tokens_per_minute": input_tokens,
+        "output_tokens_per_minute": output_tokens, "concurrent_calls": concurrent,
+    }  # fmt: skip
+    changes: dict[str, float | None] = {name: value or None for name, value in limits.items() if value is not None}
+    if weight is not None:
+        changes["weight"] = weight
+    if not changes:
+        raise wrong_usage("Nothing to change: give --weight or one of the limits.")
+    with connected_database() as connection:
+        from jobs.tenancy import set_share as change
+
+        change(connection.database, tenant, changes)
+    if as_json:
+        print_json({"tenant": tenant, **changes})
+    else:
+        print_line(f"tenant {tenant} changed; it holds from the next job on")
+
+
+def _limits(tenant: "dict[str, Any]") -> str:
+    names = {
+        "requests_per_minute": "calls/min", "input_tokens_per_minute": "input tokens/min",
+        "output_tokens_per_minute": "output tokens/min", "concurrent_calls": "calls at a time",
+    }  # fmt: skip
+    return ", ".join(f"{tenant[name]:,} {unit}" for name, unit in names.items() if tenant[name] is not None) or "-"
 
 
 @keys_app.command("list")

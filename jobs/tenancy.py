@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,20 @@ def create_tenant(database: Database, tenant_id: str, name: str) -> None:
     with database.system() as connection:
         if not tenants.insert(connection, tenant_id, name):
             raise TenancyRefused(f"there is a tenant {tenant_id!r} already")
+
+
+def set_share(database: Database, tenant_id: str, changes: Mapping[str, float | None]) -> None:
+    """Change a tenant's weight or limits (:data:`storage.tenants.SHARES`); they hold from the next job on.
+
+    Raises:
+        TenancyRefused: there is no such tenant, or a figure is not above 0.
+    """
+    for name, value in changes.items():
+        if value is not None and not value > 0:
+            raise TenancyRefused(f"{name.replace('_', ' ')}: {value:g} is not above 0")
+    with database.system() as connection:
+        if not tenants.set_share(connection, tenant_id, changes):
+            raise TenancyRefused(f"there is no tenant {tenant_id!r}; make it with `assay tenants create {tenant_id}`")
 
 
 def list_tenants(database: Database) -> list[dict[str, Any]]:

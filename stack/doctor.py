@@ -20,6 +20,8 @@ from stack.state import Connections, StackState, read_state
 from stack.valkey import answers
 
 SECONDS = 5
+CLOSED_SECONDS = 2.0
+"""A model of which no call may start within this takes no calls now."""
 PING_SECONDS = 2
 PING_WHOLE_SECONDS = 30
 """Starting Celery for the ping takes seconds on a busy machine."""
@@ -62,6 +64,17 @@ def examine(settings: Settings) -> list[PartReport]:
     ]
 
 
+def _closed_models(settings: Settings) -> list[str]:
+    """Models that take no call now: their breaker is open, or a window is full."""
+    from workers.gate import shared_gate
+
+    gate = shared_gate(settings, lambda: settings.worker_processes)
+    try:
+        return [model for model in set(settings.tiers.values()) if gate.room(model, CLOSED_SECONDS).calls == 0]
+    finally:
+        gate.close()
+
+
 def progress(settings: Settings) -> Health | None:
     """How work goes on, by the figures in the database; None where it cannot be asked (:func:`examine` says why)."""
     state = read_state(settings.home)
@@ -81,7 +94,7 @@ def progress(settings: Settings) -> Health | None:
         return None
     try:
         guard.check(database, HEAD_REVISION)
-        return read_health(database, complete)
+        return read_health(database, complete, closed_models=_closed_models(complete))
     except (guard.UnsafeDatabase, SQLAlchemyError):
         return None
     finally:

@@ -9,9 +9,15 @@ from sqlalchemy import Connection
 MOST_DUE = 2000
 """Jobs whose wait is over that one round puts in line: enough for any window, and a bounded transaction."""
 
-_IN_WINDOW = "SELECT task, state, count(*) FROM jobs WHERE state IN ('published', 'running') GROUP BY task, state"
+# One branch per state: a partial index serves a query that names its state, and "IN" of two names neither.
+_IN_WINDOW = """
+SELECT task, 'published', count(*) FROM jobs WHERE state = 'published' GROUP BY task
+UNION ALL
+SELECT task, 'running', count(*) FROM jobs WHERE state = 'running' GROUP BY task
+"""
 _CAPACITY = (
-    "SELECT coalesce(sum(slots), 0) FROM workers WHERE stopped_at IS NULL AND seen_at > now() - interval '30 seconds'"
+    "SELECT coalesce(sum(slots), 0) FROM workers"
+    " WHERE stopped_at IS NULL AND deaf_since IS NULL AND seen_at > now() - interval '30 seconds'"
 )
 _DUE = """
 UPDATE jobs SET run_at = NULL

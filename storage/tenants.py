@@ -1,5 +1,6 @@
 """Tenants and their API keys. Made in system transactions."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,22 @@ def insert(connection: Connection, tenant_id: str, name: str) -> bool:
     row = connection.exec_driver_sql(
         "INSERT INTO tenants (id, name) VALUES (%(id)s, %(name)s) ON CONFLICT DO NOTHING RETURNING id",
         {"id": tenant_id, "name": name},
+    ).first()
+    return row is not None
+
+
+SHARES = (
+    "weight", "requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute", "concurrent_calls",
+)  # fmt: skip
+"""What an operator may set for a tenant: its weight among tenants, and its limits; None is no limit."""
+
+
+def set_share(connection: Connection, tenant_id: str, changes: Mapping[str, float | None]) -> bool:
+    """Change some of :data:`SHARES`. False: there is no such tenant."""
+    columns = [name for name in SHARES if name in changes]
+    row = connection.exec_driver_sql(
+        f"UPDATE tenants SET {', '.join(f'{name} = %({name})s' for name in columns)} WHERE id = %(id)s RETURNING id",
+        {**changes, "id": tenant_id},
     ).first()
     return row is not None
 

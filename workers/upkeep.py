@@ -89,9 +89,9 @@ class Upkeep:
         self._report(deaf=deaf)
         if deaf and not self._ending:
             self._ending = True
-            _log.error(
-                "no message has come for %.0f s although jobs wait: this process ends, for a fresh one", waiting or 0
-            )
+            silent = self._ear.received_seconds_ago
+            how_long = "since it started" if silent is None else f"for {silent:.0f} s"
+            _log.error("no message has come %s although jobs wait: this process ends, for a fresh one", how_long)
             end_deaf_process(self._place.settings.stop_seconds)
         self._stopping.wait(self._place.settings.heartbeat_seconds)
 

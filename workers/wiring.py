@@ -4,26 +4,22 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, wait
 
 from celery import Celery
 
-from admission.gate import Gate
-from admission.provider import provider_digest
-from admission.settings import ANY_MODEL, GateSettings
 from jobs.dispatch import Dispatcher
 from jobs.hold import HeldLeases
 from jobs.workplace import Workplace
 from orchestration.provider import AnthropicProvider
-from schemas.admission import Limits
 from schemas.ids import new_id
-from schemas.settings import PROVIDER_URL, Settings
+from schemas.settings import Settings
 from storage import duties, guard, workers
 from storage.database import Database
 from storage.version import HEAD_REVISION
 from tasks import find_task
 from workers.deafness import Ear, Hearing
+from workers.gate import shared_gate
 from workers.publisher import CeleryPublisher
 from workers.queues import CONTROL_QUEUE, NATIVE_QUEUE, QUEUE
 from workers.slots import Slots
@@ -52,7 +48,7 @@ class Workshop:
         self.app = app
         self.slots = Slots(settings.worker_slots)
         self.solitary = Solitary(settings, database, actor)
-        self.gate = _gate(settings, self._live_processes)
+        self.gate = shared_gate(settings, self._live_processes)
         self.place = Workplace(
             database=database,
             provider=AnthropicProvider(settings),
@@ -117,37 +113,8 @@ def solitary_workplace(settings: Settings, held: HeldLeases) -> Workplace:
         held=held,
         worker_id=new_id(),
         actor=f"worker {socket.gethostname()}:{os.getpid()} alone",
-        gate=_gate(alone, lambda: alone.worker_processes),
+        gate=shared_gate(alone, lambda: alone.worker_processes),
     )
-
-
-def _gate(settings: Settings, processes: Callable[[], int]) -> Gate:
-    """Admission, shared through Redis where there is one."""
-    key = settings.anthropic_api_key
-    limits = Limits(
-        requests=settings.requests_per_minute,
-        input_tokens=settings.input_tokens_per_minute,
-        output_tokens=settings.output_tokens_per_minute,
-        concurrent=settings.concurrent_calls,
-    )
-    return Gate(
-        _redis_url(settings),
-        provider_digest(settings.anthropic_base_url or PROVIDER_URL, key.get_secret_value() if key else None),
-        GateSettings(
-            {ANY_MODEL: limits},
-            breaker_failures=settings.breaker_failures,
-            breaker_open_seconds=settings.breaker_open_seconds,
-            breaker_open_max_seconds=settings.breaker_open_max_seconds,
-        ),
-        processes,
-    )
-
-
-def _redis_url(settings: Settings) -> str | None:
-    """The Redis that workers share: REDIS_URL, else the broker where it is one server of that kind."""
-    broker = settings.broker or ""
-    is_one_redis = broker.startswith(("redis://", "rediss://", "valkey://", "valkeys://")) and ";" not in broker
-    return settings.redis_url or (broker if is_one_redis else None)
 
 
 def open_database(settings: Settings, *, pool_size: int = 5) -> Database:

@@ -70,9 +70,10 @@ def _shown(console: Console, place: Ground, scenario: Scenario) -> Result:
     with console.status(f"{escape(scenario.name)} ..."):
         result = place.run(scenario)
     mark = "[red]FAILED[/]" if result.problems else "[green]ok[/]"
-    unknown = result.verdict.unknown if result.verdict else "?"
+    found = result.verdict
+    known = f"{found.stood_in} by stand-ins, {found.unknown} calls unknown" if found else "not judged"
     console.print(
-        f"{mark} {escape(scenario.name)}: {scenario.jobs} jobs, {unknown} unknown calls, {result.seconds:.1f} s"
+        f"{mark} {escape(scenario.name)}: {scenario.jobs} jobs, {known}, {result.seconds:.1f} s", highlight=False
     )
     for problem in result.problems:
         console.print(f"     {problem}", markup=False)

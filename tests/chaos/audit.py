@@ -20,6 +20,7 @@ class Verdict:
     Attributes:
         lost: jobs that did not land.
         twice: jobs concluded more than once.
+        stood_in: landed jobs that no model answered.
         unknown: attempts shown as unknown: maybe billed.
         unmatched: calls on the invoice whose reply nobody recorded.
         booked, charged: tokens of the attempts, and of the calls on the invoice that they name.
@@ -28,6 +29,7 @@ class Verdict:
 
     lost: int
     twice: int
+    stood_in: int
     unknown: int
     unmatched: int
     booked: int
@@ -56,6 +58,7 @@ def audit(books: Books, explained: Iterable[str]) -> Verdict:
     return Verdict(
         lost=len(lost) + max(0, books.submitted - len(books.jobs)),
         twice=len(twice),
+        stood_in=sum(job["state"] in LANDED and job["answered_by"] != "model" for job in books.jobs),
         unknown=len(unknown),
         unmatched=len(unmatched),
         booked=sum(_tokens(attempt) for attempt in books.attempts),

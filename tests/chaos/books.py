@@ -20,6 +20,9 @@ LANDED = ("answered", "in_review", "failed", "cancelled")
 CONCLUSIONS = ("answered_by_rules", "sent_to_review", "failed", "quarantined")
 """Events that end a job without an accepted attempt."""
 
+AWAY_SECONDS = 90.0
+"""No fault keeps the database away for longer."""
+
 _JOBS = """
 SELECT jobs.id, jobs.tenant_id, state, answered_by, failure_reason, lease_until,
        (SELECT count(*) FROM answers WHERE answers.job_id = jobs.id) AS answers,
@@ -118,23 +121,35 @@ def open_attempts(house: House) -> int:
 
 def under_way(house: House) -> set[UUID]:
     """Jobs on the broker or running."""
-    return {row[0] for row in house.query(_UNDER_WAY)}
+    return {row[0] for row in _asked(house, _UNDER_WAY)}
 
 
 def held_by(house: House, pid: int) -> dict[UUID, int]:
     """The jobs that this worker process runs, with their fences; all, also those that it has not been seen with."""
-    return dict(house.query(_HELD, str(pid)))
+    return dict(_asked(house, _HELD, str(pid)))
 
 
 def still_held(house: House, held: dict[UUID, int]) -> int:
     """How many of these are still running under the same fence."""
-    return int(house.query(_STILL_HELD, list(held), list(held.values()))[0][0])
+    return int(_asked(house, _STILL_HELD, list(held), list(held.values()))[0][0])
 
 
 def landings(house: House) -> dict[UUID, datetime]:
     """When each landed job landed, by the database's clock, which is this machine's."""
     with psycopg.connect(house.admin_url) as connection:
         return dict(connection.execute(_LANDINGS, {"landed": list(LANDED)}).fetchall())
+
+
+def _asked(house: House, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """What the database answers, as soon as it does: another fault may have taken it away."""
+    until = time.monotonic() + AWAY_SECONDS
+    while True:
+        try:
+            return house.query(statement, *parameters)
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 def settled(fact: Callable[[], bool], seconds: float) -> bool:

@@ -12,7 +12,7 @@ from stack.scripted import plays
 from stack.scripted.plays import Play
 from tests.chaos import broker, postgres
 from tests.chaos.stage import PATIENCE_SECONDS, Stage
-from tests.chaos.worker import order
+from tests.chaos.worker import order, taken_by
 from tests.house import eventually
 
 DUTY_PAUSE_SECONDS = 1.0
@@ -60,18 +60,19 @@ def _frozen_at(step: Step) -> Callable[[Stage], None]:
         with ExitStack() as around:
             if step is Step.PUTTING_BACK:
                 around.enter_context(stage.storm(plays.status(529), share=0.5))
-            _ordered(stage, step, signal.SIGSTOP, "0")
-            (pid,) = eventually(stage.crew.stopped, "a worker stands still", seconds=PATIENCE_SECONDS)
-            _until_late(stage, pid)
-            stage.crew.wake_all()
+            pid = _ordered(stage, step, signal.SIGSTOP, "0")
+            try:
+                _until_late(stage, pid)
+            finally:
+                stage.crew.wake(pid)
 
     return inject
 
 
-def _ordered(stage: Stage, step: Step, number: signal.Signals, name: str) -> None:
-    """Order it and wait until somebody has got there."""
+def _ordered(stage: Stage, step: Step, number: signal.Signals, name: str) -> int:
+    """Order it and wait until somebody has got there; returns the pid."""
     file = order(stage.crew.orders, step, number, f"{stage.dice.getrandbits(32):08x}-{name}")
-    eventually(lambda: not file.exists(), f"a worker reaches {step}", seconds=PATIENCE_SECONDS)
+    return eventually(lambda: taken_by(file), f"a worker reaches {step}", seconds=PATIENCE_SECONDS) or 0
 
 
 def _killed(stage: Stage) -> None:

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-import psycopg
-
 from tests.chaos import windows
 from tests.chaos.audit import RESERVED_SECONDS, Verdict, audit, kept_places
 from tests.chaos.books import Books, counts, landings, open_attempts, read_books, settled, under_way
@@ -142,7 +140,7 @@ class Ground:
             ]
             for one in running:
                 one.result()
-            end = _End(datetime.now(UTC), self._under_way())
+            end = _End(datetime.now(UTC), under_way(self.place.house))
             self._wait_until_landed()
         return end
 
@@ -150,16 +148,6 @@ class Ground:
         stage = Stage(self.place, self.crew, dice, self._periods, jobs)
         stage.wait_for_share(share)
         fault.inject(stage)
-
-    def _under_way(self) -> set[UUID]:
-        until = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return under_way(self.place.house)
-            except psycopg.OperationalError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.02)
 
     def _wait_until_landed(self) -> None:
         """Until all have landed, or none has for so long that none will."""

@@ -15,17 +15,17 @@ from tests.chaos.windows import Reservation
 JOBS = 60
 SEED = 20261122
 FAULTS = [
-    "kill -9 at claiming",
+    "kill -9 at begun",
     "kill -9 at replied",
     "kill -9 at concluding",
     "kill -9 at publishing",
+    "frozen at concluding",
     "late twin",
     "dispatcher killed",
-    "clock an hour ahead",
     "broker FLUSHALL",
     "messages duplicated and reordered",
     "postgres crashed",
-    "provider: everything at once",
+    "provider: connections dropped",
 ]
 
 

@@ -1,6 +1,7 @@
 """The provider's windows in Redis: who has a place in them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
@@ -25,10 +26,10 @@ class Reservation:
 
 def reserved(broker: "redis.Redis") -> list[Reservation]:
     """Reservations that have not expired, by the server's clock."""
-    seconds, micros = broker.time()
-    now = seconds + micros / 1e6
+    answered: Any = broker.time()
+    now = float(answered[0]) + float(answered[1]) / 1e6
     return [
-        Reservation(key, attempt, until - now)
+        Reservation(key, str(attempt), float(until) - now)
         for key in sorted(broker.scan_iter(match=FLIGHTS, count=1000))
         for attempt, until in broker.zrangebyscore(key, now, "+inf", withscores=True)
     ]

@@ -62,7 +62,8 @@ class Crew:
         self._grounds = grounds
         self._root = root
         self.orders = root / "orders"
-        self.orders.mkdir()
+        for directory in (self.orders, root / "taken"):
+            directory.mkdir()
         self.members = [Member(f"w{number}", self._clock_file(f"w{number}")) for number in range(1, count + 1)]
         self._ending = threading.Event()
         # All processes are forked by this thread: the kernel ends them when it ends.
@@ -113,9 +114,9 @@ class Crew:
             if member.pid:
                 self._signal(member.pid, signal.SIGCONT)
 
-    def stopped(self) -> list[int]:
-        """Processes that a SIGSTOP holds."""
-        return [member.pid for member in self.members if member.pid and _state(member.pid) == "T"]
+    def wake(self, pid: int) -> None:
+        """SIGCONT."""
+        self._signal(pid, signal.SIGCONT)
 
     def shift_clock(self, member: Member, seconds: int) -> None:
         """Set how far the wall clock of this member, now and after a restart, is off."""
@@ -182,11 +183,3 @@ class Crew:
             LD_PRELOAD=str(self._grounds.clock),
             ASSAY_CHAOS_CLOCK=str(member.clock),
         )
-
-
-def _state(pid: int) -> str:
-    """The letter of the process's state (Linux): T is stopped."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""

@@ -117,15 +117,16 @@ def test_a_stopping_worker_gives_its_leases_back_at_once(
 ) -> None:
     """Told to stop while calls hang, a worker ends in order; its jobs are due again, without a used try."""
     house.provider.play(plays.hang(), contains="hang")
-    (pid,) = workers.start(1, ASSAY_LEASE_SECONDS="600", ASSAY_PUBLISHED_SECONDS="600")
+    # As many slots as admission lets call a provider of which nothing is known yet.
+    (pid,) = workers.start(1, ASSAY_LEASE_SECONDS="600", ASSAY_PUBLISHED_SECONDS="600", ASSAY_WORKER_SLOTS="4")
     batch = submit_texts(database, tenant, [f"hang {number}" for number in range(20)])
-    eventually(lambda: running(house) == 10, "all slots busy")
+    eventually(lambda: running(house) == 4, "all slots busy")
     assert workers.kill(pid, signal.SIGTERM) == 0
     # What ran is due again at once. A message that still lay on the broker is another worker's to take.
     assert set(show.progress(database, tenant, batch).states) <= {"queued", "published"}
     assert house.query("SELECT max(tries) FROM jobs") == [(0,)]
     ran = "SELECT a.outcome, j.state, count(*) FROM attempts a JOIN jobs j ON j.id = a.job_id GROUP BY 1, 2"
-    assert house.query(ran) == [("unknown", "queued", 10)]
+    assert house.query(ran) == [("unknown", "queued", 4)]
     house.provider.reset()
     workers.start()
     each_answered_once(house, landed(database, tenant, batch))  # type: ignore[arg-type]
