@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -10,10 +10,12 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from jobs import steps
-from jobs.fairness import Candidate, FairClock, Rooms, choose
+from jobs.candidates import Front
+from jobs.fairness import Candidate, FairClock
 from jobs.steps import Step
 from storage import duties, fairness, queue
 from storage.database import Database
+from tasks import catalogue
 
 WINDOW_FACTOR = 2
 """The window holds this many times the running capacity: enough that no slot waits for a dispatch round."""
@@ -25,9 +27,6 @@ and many ids go out in few messages."""
 MOST_IDS = 10
 """Ids in one message at most. A message's cost is divided by them; but a worker process takes whole messages, and with
 long ones one process would take what another has room for."""
-MOST_CANDIDATES = 4000
-"""Rows that a round looks at, all lanes together."""
-LEAST_PER_LANE = 8
 
 _log = logging.getLogger(__name__)
 
@@ -89,21 +88,26 @@ class Dispatcher:
         return [job for job in chosen if job.job_id in taken]
 
     def _choose(self, connection: Connection, room: int, published: dict[str, int], turn: int) -> list[Candidate]:
-        lanes = fairness.lanes(connection)
-        by_task = self._rooms_by_task({lane.task for lane in lanes}, published)
-        lanes = [lane for lane in lanes if by_task.get(lane.task, 1) > 0]
-        if not lanes:
+        waiting = fairness.waiting(connection)
+        if not waiting:
             return []
-        most = max(LEAST_PER_LANE, min(room, MOST_CANDIDATES // len(lanes)))
-        candidates = [Candidate(*first) for first in fairness.first_jobs(connection, lanes, most=most)]
-        clocks = _clocks(connection)
-        weights = {lane.tenant_id: lane.weight for lane in lanes}
-        chosen = choose(candidates, clocks, weights, Rooms(room, by_task), turn=turn)
-        for priority in {job.priority for job in chosen}:
-            fairness.remember(connection, priority, now=clocks[priority].now, served=clocks[priority].served)
+        by_task = self._rooms_by_task(catalogue(), published)
+        tasks = [task for task in catalogue() if by_task.get(task, 1) > 0]
+
+        def read(priority: int, most: Mapping[str, int]) -> list[Candidate]:
+            return [Candidate(*first) for first in fairness.first_jobs(connection, priority, most, tasks)]
+
+        chosen, clocks = Front(waiting, _clocks(connection), read).choose(room, by_task, turn=turn)
+        if chosen:
+            served = {(job.priority, job.tenant_id) for job in chosen}
+            fairness.remember(
+                connection,
+                {priority: clocks[priority].now for priority, _ in served},
+                {of: end for of in served if (end := clocks[of[0]].served.get(of[1])) is not None},
+            )
         return chosen
 
-    def _rooms_by_task(self, tasks: set[str], published: dict[str, int]) -> dict[str, int]:
+    def _rooms_by_task(self, tasks: Iterable[str], published: dict[str, int]) -> dict[str, int]:
         """Places per task where its model takes a limited number of calls; what is on the broker already counts."""
         rooms = {task: self.calls_that_may_start(task) for task in tasks}
         return {task: max(0, calls - published.get(task, 0)) for task, calls in rooms.items() if calls is not None}

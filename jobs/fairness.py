@@ -86,7 +86,7 @@ def choose(
     by_class: dict[int, list[Candidate]] = {}
     for candidate in candidates:
         by_class.setdefault(candidate.priority, []).append(candidate)
-    floor = rooms.total // CLASS_FLOOR or (1 if turn % CLASS_FLOOR == 0 else 0)
+    floor = class_floor(rooms.total, turn)
     chosen: list[Candidate] = []
     below = len(by_class)
     for priority in sorted(by_class, reverse=True):
@@ -96,6 +96,11 @@ def choose(
         chosen += _within_class(by_class[priority], clocks.setdefault(priority, FairClock()), weights, rooms)
         rooms.total += kept
     return chosen
+
+
+def class_floor(room: int, turn: int) -> int:
+    """The places of a round that each class below the highest gets while it has work."""
+    return room // CLASS_FLOOR or (1 if turn % CLASS_FLOOR == 0 else 0)
 
 
 def _within_class(

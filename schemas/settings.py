@@ -56,9 +56,10 @@ class Settings(BaseSettings):
         default=3, ge=0.5, description="dispatcher and sweeper are replaced when their turn is overdue by this"
     )
     deaf_seconds: float = Field(
-        default=30,
+        default=45,
         ge=1,
-        description="a process that hears nothing for so long, while jobs wait and it has room, ends itself",
+        description="a process that hears nothing for so long, while jobs wait and it has room, ends itself; at least"
+        " twice published_seconds",
     )
     call_seconds: float = Field(default=120, ge=0.1, description="one model call, first byte to last")
     job_seconds: float = Field(default=600, ge=1, description="one run of a job, all its calls together")

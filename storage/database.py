@@ -9,9 +9,11 @@ from sqlalchemy.exc import DBAPIError
 SYSTEM_ROLE = "assay_system"
 """The role that dispatch, sweep and operators' figures take on: all tenants, but no column that holds content."""
 
-_PLANS = "-c plan_cache_mode=force_generic_plan"
+_PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
 """Prepared statements are planned once: with partitions the server would otherwise plan each one anew, which took longer
-than running it. Our statements find their rows by key or through a partial index, so there is nothing to adapt to."""
+than running it. Our statements find their rows by key or through a partial index, so there is nothing to adapt to. But a
+plan made while a table was small is kept, and for a small table it is a scan of the whole: without the second setting every
+claim of the first large batch scanned the table, at 70 ms for 100,000 jobs."""
 
 _BEGIN_TENANT = "SELECT set_config('assay.tenant', %(tenant)s, true)"
 _BEGIN_SYSTEM = f"SET LOCAL ROLE {SYSTEM_ROLE}"

@@ -1,10 +1,11 @@
 """What dispatch reads and remembers: who has work that is due, the first jobs of each, and how far each was served.
 
-System transactions only. A lane is a class, a tenant and a task that have work; each lane is found by one step down the
-index and its first jobs by another, so a round costs by the number of lanes, not by the number of waiting jobs.
+System transactions only. A tenant that has work in a class is found by one step down the index, and the first jobs of those
+whose turn it may be by another step for each task, so a round costs by tenants and places, not by the number of waiting jobs.
+A lane is a class, a tenant and a task that have work.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -29,24 +30,45 @@ WITH RECURSIVE lane AS (
 )
 SELECT lane.priority, lane.tenant_id, lane.task, tenants.weight FROM lane JOIN tenants ON tenants.id = lane.tenant_id
 """
+_WAITING = """
+WITH RECURSIVE waiting AS (
+    SELECT first.* FROM (VALUES (1::smallint), (0::smallint), ((-1)::smallint)) AS class (priority), LATERAL (
+        SELECT j.priority, j.tenant_id FROM jobs j
+        WHERE j.state = 'queued' AND j.run_at IS NULL AND j.priority = class.priority ORDER BY j.tenant_id LIMIT 1
+    ) AS first
+    UNION ALL
+    SELECT next.* FROM waiting, LATERAL (
+        SELECT j.priority, j.tenant_id FROM jobs j
+        WHERE j.state = 'queued' AND j.run_at IS NULL AND j.priority = waiting.priority AND j.tenant_id > waiting.tenant_id
+        ORDER BY j.tenant_id LIMIT 1
+    ) AS next
+)
+SELECT waiting.priority, waiting.tenant_id, tenants.weight FROM waiting JOIN tenants ON tenants.id = waiting.tenant_id
+"""
 _FIRST_JOBS = """
-SELECT job.id, lane.tenant_id, lane.task, lane.priority, job.cost, job.deadline
-FROM unnest(%(priorities)s::smallint[], %(tenants)s::text[], %(tasks)s::text[]) AS lane (priority, tenant_id, task), LATERAL (
-    SELECT j.id, j.cost, j.deadline FROM jobs j
-    WHERE j.state = 'queued' AND j.run_at IS NULL AND j.priority = lane.priority AND j.tenant_id = lane.tenant_id
-      AND j.task = lane.task
-    ORDER BY j.priority DESC, j.tenant_id, j.task, j.deadline, j.id LIMIT %(most)s
+SELECT job.id, who.tenant_id, job.task, %(priority)s::smallint, job.cost, job.deadline
+FROM unnest(%(tenants)s::text[], %(most)s::int[]) AS who (tenant_id, most), LATERAL (
+    SELECT first.* FROM unnest(%(tasks)s::text[]) AS of (task), LATERAL (
+        SELECT j.id, j.task, j.cost, j.deadline FROM jobs j
+        WHERE j.state = 'queued' AND j.run_at IS NULL AND j.priority = %(priority)s AND j.tenant_id = who.tenant_id
+          AND j.task = of.task
+        ORDER BY j.priority DESC, j.tenant_id, j.task, j.deadline, j.id LIMIT who.most
+    ) AS first
+    ORDER BY first.deadline, first.id LIMIT who.most
 ) AS job
 """
 _REMEMBER = """
 WITH clock AS (
-    INSERT INTO fair_clocks (priority, virtual) VALUES (%(priority)s, %(now)s)
+    INSERT INTO fair_clocks (priority, virtual)
+    SELECT * FROM unnest(%(priorities)s::smallint[], %(now)s::float8[])
     ON CONFLICT (priority) DO UPDATE SET virtual = excluded.virtual
 ), gone AS (
-    DELETE FROM fair_shares WHERE priority = %(priority)s AND NOT (tenant_id = ANY(%(tenants)s::text[]))
+    DELETE FROM fair_shares AS old USING unnest(%(priorities)s::smallint[], %(now)s::float8[]) AS clock (priority, now)
+    WHERE old.priority = clock.priority AND old.served <= clock.now
+      AND NOT (old.tenant_id = ANY(%(tenants)s::text[]))
 )
 INSERT INTO fair_shares (priority, tenant_id, served)
-SELECT %(priority)s, tenant_id, served FROM unnest(%(tenants)s::text[], %(served)s::float8[]) AS share (tenant_id, served)
+SELECT * FROM unnest(%(classes)s::smallint[], %(tenants)s::text[], %(served)s::float8[])
 ON CONFLICT (priority, tenant_id) DO UPDATE SET served = excluded.served
 """
 
@@ -61,8 +83,17 @@ class Lane:
     weight: float
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A tenant that has work of a class."""
+
+    priority: int
+    tenant_id: str
+    weight: float
+
+
 class First(NamedTuple):
-    """One of a lane's first jobs."""
+    """One of a tenant's first jobs."""
 
     job_id: UUID
     tenant_id: str
@@ -77,16 +108,21 @@ def lanes(connection: Connection) -> list[Lane]:
     return [Lane(*row) for row in connection.exec_driver_sql(_LANES)]
 
 
-def first_jobs(connection: Connection, of: Sequence[Lane], *, most: int) -> list[First]:
-    """The first jobs of these lanes, ``most`` of each at most: by deadline, then by age."""
+def waiting(connection: Connection) -> list[Waiting]:
+    """Every tenant that has work, by class."""
+    return [Waiting(*row) for row in connection.exec_driver_sql(_WAITING)]
+
+
+def first_jobs(connection: Connection, priority: int, most: Mapping[str, int], tasks: Collection[str]) -> list[First]:
+    """The first jobs of these tenants: by deadline, then by age.
+
+    Args:
+        most: by tenant, how many at most.
+        tasks: of these alone.
+    """
     rows = connection.exec_driver_sql(
         _FIRST_JOBS,
-        {
-            "priorities": [lane.priority for lane in of],
-            "tenants": [lane.tenant_id for lane in of],
-            "tasks": [lane.task for lane in of],
-            "most": most,
-        },
+        {"priority": priority, "tenants": list(most), "most": list(most.values()), "tasks": list(tasks)},
     )
     return [First(*row) for row in rows]
 
@@ -101,8 +137,20 @@ def shares(connection: Connection) -> list[tuple[int, str, float]]:
     return [tuple(row) for row in connection.exec_driver_sql("SELECT priority, tenant_id, served FROM fair_shares")]
 
 
-def remember(connection: Connection, priority: int, *, now: float, served: Mapping[str, float]) -> None:
-    """Store a class's time and its tenants' shares; tenants that are not named are forgotten."""
+def remember(connection: Connection, clocks: Mapping[int, float], served: Mapping[tuple[int, str], float]) -> None:
+    """Store the time of these classes and how far tenants are served in them; who is not ahead of the time is forgotten.
+
+    Args:
+        clocks: by class.
+        served: by class and tenant, those that have changed.
+    """
     connection.exec_driver_sql(
-        _REMEMBER, {"priority": priority, "now": now, "tenants": list(served), "served": list(served.values())}
+        _REMEMBER,
+        {
+            "priorities": list(clocks),
+            "now": list(clocks.values()),
+            "classes": [priority for priority, _ in served],
+            "tenants": [tenant_id for _, tenant_id in served],
+            "served": list(served.values()),
+        },
     )

@@ -21,6 +21,7 @@ from jobs.dispatch import Dispatcher, Publisher
 from schemas.ids import new_id
 from storage import fairness, leases, queue
 from storage.database import Database
+from tasks import catalogue
 from workers.publisher import CeleryPublisher
 
 SLOTS = 100
@@ -261,19 +262,15 @@ class _House:
         """Of the statements that could grow with the backlog."""
         with psycopg.connect(self._ground.app_url, options="-c plan_cache_mode=force_generic_plan") as connection:
             with self._ground.database() as database, database.system() as reading:
-                lanes = fairness.lanes(reading)
-                most = max(8, min(WINDOW, 4000 // len(lanes)))
-                firsts = fairness.first_jobs(reading, lanes, most=most)
+                waiting = [of.tenant_id for of in fairness.waiting(reading) if of.priority == 0]
+                most = dict.fromkeys(waiting[:WINDOW], 10)
+                firsts = fairness.first_jobs(reading, 0, most, list(catalogue()))
             connection.execute("SET LOCAL ROLE assay_system")
-            by_lane = {
-                "priorities": [lane.priority for lane in lanes],
-                "tenants": [lane.tenant_id for lane in lanes],
-                "tasks": [lane.task for lane in lanes],
-            }
+            asked = {"priority": 0, "tenants": list(most), "most": list(most.values()), "tasks": list(catalogue())}
             ids = [first.job_id for first in firsts[:WINDOW]]
             told = [
-                ("fairness.lanes", plans.explained(connection, fairness._LANES, {})),
-                ("fairness.first_jobs", plans.explained(connection, fairness._FIRST_JOBS, {**by_lane, "most": most})),
+                ("fairness.waiting", plans.explained(connection, fairness._WAITING, {})),
+                ("fairness.first_jobs", plans.explained(connection, fairness._FIRST_JOBS, asked)),
                 ("queue.window", plans.explained(connection, queue._IN_WINDOW, {})),
                 ("queue.put_due_in_line", plans.explained(connection, queue._DUE, {"most": queue.MOST_DUE})),
                 ("queue.take", plans.explained(connection, queue._TAKE, {"ids": ids})),

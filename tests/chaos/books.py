@@ -20,6 +20,11 @@ LANDED = ("answered", "in_review", "failed", "cancelled")
 CONCLUSIONS = ("answered_by_rules", "sent_to_review", "failed", "quarantined")
 """Events that end a job without an accepted attempt."""
 
+_SESSIONS = """
+SELECT pid, state, round(extract(epoch FROM now() - state_change))::int AS since, pg_blocking_pids(pid) AS behind,
+       left(regexp_replace(query, '\\s+', ' ', 'g'), 70) AS query
+FROM pg_stat_activity WHERE usename = 'assay_app' AND state <> 'idle' ORDER BY state_change
+"""
 AWAY_SECONDS = 90.0
 """No fault keeps the database away for longer."""
 
@@ -132,6 +137,14 @@ def held_by(house: House, pid: int) -> dict[UUID, int]:
 def still_held(house: House, held: dict[UUID, int]) -> int:
     """How many of these are still running under the same fence."""
     return int(_asked(house, _STILL_HELD, list(held), list(held.values()))[0][0])
+
+
+def sessions(house: House) -> str:
+    """What the workers' sessions are in the middle of, and behind whose locks they wait."""
+    rows = _asked(house, _SESSIONS)
+    return "; ".join(
+        f"{pid} {state} for {since} s behind {behind}: {query}" for pid, state, since, behind, query in rows
+    )
 
 
 def landings(house: House) -> dict[UUID, datetime]:

@@ -100,7 +100,7 @@ def _late_twin(stage: Stage) -> None:
 
 def _holder_killed(duty: str) -> Callable[[Stage], None]:
     def inject(stage: Stage) -> None:
-        for blow in range(stage.periods.blows + 1):
+        for blow in range(stage.periods.blows):
             if blow:
                 time.sleep(DUTY_PAUSE_SECONDS)
             stage.crew.kill(stage.holder(duty))

@@ -24,6 +24,8 @@ SHARE_BEFORE = 0.2
 """A fault begins when this part of the jobs has landed."""
 SETTLE_SECONDS = 30.0
 """Calls of a worker that was given up are settled, and their places in the windows free, within this time."""
+STILL_SECONDS = 0.6
+"""A worker that has a call to make makes it within this."""
 LONGEST_LATENCY = 0.8
 
 
@@ -167,7 +169,7 @@ class Ground:
         problems = [f"the fault did not happen: nobody carried out {name}" for name in self.crew.clear_orders()]
         self.crew.wake_all()
         invoice = _Stillness(lambda: len(self.place.house.provider.invoice()))
-        settled(lambda: open_attempts(self.place.house) == 0 and invoice.still_for(1.0), SETTLE_SECONDS)
+        settled(lambda: open_attempts(self.place.house) == 0 and invoice.still_for(STILL_SECONDS), SETTLE_SECONDS)
         return problems
 
     def _judge(self, scenario: Scenario) -> Verdict:

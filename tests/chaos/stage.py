@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psycopg
 
 from stack.scripted.plays import Play
-from tests.chaos.books import counts, held_by, still_held
+from tests.chaos.books import counts, held_by, sessions, settled, still_held
 from tests.chaos.services import Grounds
 from tests.chaos.workers import Crew, Member
 from tests.house import eventually
@@ -90,11 +90,12 @@ class Stage:
     def wait_until_taken(self, pid: int) -> None:
         """Wait until the other workers have taken over all that a process runs which stands still."""
         held = held_by(self.grounds.house, pid)
-        eventually(
-            lambda: still_held(self.grounds.house, held) == 0,
-            f"the {len(held)} jobs of a worker that stands still are taken over",
-            seconds=TAKEN_SECONDS,
-        )
+        if not settled(lambda: still_held(self.grounds.house, held) == 0, TAKEN_SECONDS):
+            left = still_held(self.grounds.house, held)
+            raise AssertionError(
+                f"{left} of {len(held)} jobs of a worker that stands still are not taken over within {TAKEN_SECONDS:.0f} s;"
+                f" sessions: {sessions(self.grounds.house)}"
+            )
 
     def some_member(self) -> Member:
         """A worker that consumes."""

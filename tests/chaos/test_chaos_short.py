@@ -16,7 +16,6 @@ JOBS = 60
 SEED = 20261122
 FAULTS = [
     "kill -9 at begun",
-    "kill -9 at replied",
     "kill -9 at concluding",
     "kill -9 at publishing",
     "frozen at concluding",
@@ -33,7 +32,7 @@ FAULTS = [
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """Servers and two worker processes of this module's own: they are killed, frozen and started again."""
     root = tmp_path_factory.mktemp("chaos")
-    with ground(root, workers=2, periods=SHORT, batch_seconds=2.0) as place:
+    with ground(root, workers=2, periods=SHORT, batch_seconds=1.5) as place:
         yield place
 
 

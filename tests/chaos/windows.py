@@ -28,11 +28,11 @@ def reserved(broker: "redis.Redis") -> list[Reservation]:
     """Reservations that have not expired, by the server's clock."""
     answered: Any = broker.time()
     now = float(answered[0]) + float(answered[1]) / 1e6
-    return [
-        Reservation(key, str(attempt), float(until) - now)
-        for key in sorted(broker.scan_iter(match=FLIGHTS, count=1000))
-        for attempt, until in broker.zrangebyscore(key, now, "+inf", withscores=True)
-    ]
+    found = []
+    for key in sorted(broker.scan_iter(match=FLIGHTS, count=1000)):
+        flying: Any = broker.zrangebyscore(key, now, "+inf", withscores=True)
+        found += [Reservation(key, attempt, until - now) for attempt, until in flying]
+    return found
 
 
 def forget(broker: "redis.Redis") -> None:
