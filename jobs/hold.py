@@ -10,7 +10,7 @@ from orchestration.abort import Abort
 from schemas.failure import Failure, FailureReason
 from storage import leases
 from storage.database import Database
-from storage.leases import Claim
+from storage.leases import Claim, OpenCall
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,18 @@ class HeldLeases:
             if self.snapshot().get(job_id) == held[job_id]:
                 self.call_off(job_id)
 
-    def give_back(self, database: Database, actor: str) -> int:
-        """Give back at once, as a stopping worker does, what runs here and what waits for a slot; returns how many."""
+    def give_back(self, database: Database, actor: str) -> tuple[int, list[OpenCall]]:
+        """Give back at once, as a stopping worker does, what runs here and what waits for a slot.
+
+        Returns:
+            How many jobs, and the calls that were under way for them.
+        """
         held = self.snapshot()
         with self._lock:
             received = list(self._received)
         with database.system() as connection:
-            given_back = leases.give_back(connection, held, actor) if held else []
+            given_back, calls = leases.give_back(connection, held, actor) if held else ([], [])
             unstarted = leases.return_unstarted(connection, received) if received else []
         for job_id in given_back:
             self.call_off(job_id)
-        return len(given_back) + len(unstarted)
+        return len(given_back) + len(unstarted), calls

@@ -34,18 +34,17 @@ def sweep(database: Database, settings: Settings, holder: UUID) -> Swept | None:
         if turn is None:
             return None
         grace_is_over = turn.steady_seconds >= settings.heartbeat_seconds * 2
-        swept = Swept(
-            queue.ring_again(connection, published_seconds=settings.published_seconds),
-            queue.recover(connection, suspect=SUSPECT_LOSSES) if grace_is_over else 0,
-            queue.settle_orphans(connection, orphan_seconds=settings.job_seconds) if grace_is_over else 0,
-        )
+        rung = queue.ring_again(connection, published_seconds=settings.published_seconds)
+        recovered, calls = queue.recover(connection, suspect=SUSPECT_LOSSES) if grace_is_over else (0, [])
+        orphans = queue.settle_orphans(connection, orphan_seconds=settings.job_seconds) if grace_is_over else []
+        swept = Swept(rung, recovered, [*calls, *orphans])
         if swept.total:
             duties.count(connection, duties.SWEEP, swept.total)
         steps.passed(Step.SWEEPING)
     if swept.total:
         _log.info(
             "swept: %d messages lost, %d jobs of dead workers, %d calls unknown",
-            swept.republished, swept.recovered, swept.unknown_attempts,
+            swept.republished, swept.recovered, len(swept.lost_calls),
         )  # fmt: skip
     return swept
 

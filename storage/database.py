@@ -26,9 +26,13 @@ class Database:
         url: libpq URL (``postgresql://...``) of the application role.
         pool_size: connections at most. None is opened for a moment only: a login costs more than many transactions.
         statement_seconds: the server ends a statement that takes longer.
+        idle_seconds: the server ends a transaction in which nothing happens for so long. Its process stands still, and
+            its locks would keep others from taking over; so this is less than a lease.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 5, statement_seconds: float = 60) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 5, statement_seconds: float = 60, idle_seconds: float = 15
+    ) -> None:
         self.engine: Engine = create_engine(
             sqlalchemy_url(url),
             pool_size=pool_size,
@@ -38,7 +42,8 @@ class Database:
             connect_args={
                 "connect_timeout": 5,
                 "application_name": "assay",
-                "options": f"-c statement_timeout={int(statement_seconds * 1000)} -c timezone=UTC {_PLANS}",
+                "options": f"-c statement_timeout={int(statement_seconds * 1000)}"
+                f" -c idle_in_transaction_session_timeout={int(idle_seconds * 1000)} -c timezone=UTC {_PLANS}",
             },
         )
 

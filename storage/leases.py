@@ -6,7 +6,7 @@ The clock is the database's alone. Every statement that follows a claim names th
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -97,10 +97,12 @@ WITH job AS (
     UPDATE attempts SET outcome = 'unknown', settled_at = now(), failure_reason = 'cancelled',
                         failure_detail = 'the worker stopped before the reply came: maybe billed'
     FROM job WHERE attempts.job_id = job.id AND attempts.outcome = 'open'
+    RETURNING attempts.job_id, attempts.number, attempts.fence, attempts.model, attempts.tenant_id
+), event AS (
+    INSERT INTO events (job_id, tenant_id, kind, actor, detail)
+    SELECT id, tenant_id, 'given_back', %(actor)s, 'its worker stopped' FROM job
 )
-INSERT INTO events (job_id, tenant_id, kind, actor, detail)
-SELECT id, tenant_id, 'given_back', %(actor)s, 'its worker stopped' FROM job
-RETURNING job_id
+SELECT job.id, attempt.* FROM job LEFT JOIN attempt ON attempt.job_id = job.id
 """
 _ENDED_ALONE = """
 WITH job AS (
@@ -120,6 +122,16 @@ RETURNING job_id
 _RETURN_UNSTARTED = """
 UPDATE jobs SET state = 'queued' WHERE id = ANY(%(ids)s) AND state = 'published' RETURNING id
 """
+
+
+class OpenCall(NamedTuple):
+    """A call that was under way when its job was taken from its worker: what was reserved for it is free again."""
+
+    job_id: UUID
+    number: int
+    fence: int
+    model: str
+    tenant_id: str
 
 
 @dataclass(frozen=True)
@@ -253,10 +265,16 @@ def renew(connection: Connection, held: Mapping[UUID, int], lease_seconds: float
     return set(rows.scalars())
 
 
-def give_back(connection: Connection, held: Mapping[UUID, int], actor: str) -> list[UUID]:
-    """Queue the running jobs of a stopping worker again, at once; their open calls become unknown (system transaction)."""
-    rows = connection.exec_driver_sql(_GIVE_BACK, {"ids": list(held), "fences": list(held.values()), "actor": actor})
-    return list(rows.scalars())
+def give_back(connection: Connection, held: Mapping[UUID, int], actor: str) -> tuple[list[UUID], list[OpenCall]]:
+    """Queue the running jobs of a stopping worker again, at once; their open calls become unknown (system transaction).
+
+    Returns:
+        The jobs, and the calls that were under way for them.
+    """
+    rows = connection.exec_driver_sql(
+        _GIVE_BACK, {"ids": list(held), "fences": list(held.values()), "actor": actor}
+    ).all()
+    return [row[0] for row in rows], [OpenCall(*row[1:]) for row in rows if row[1] is not None]
 
 
 def ended_alone(connection: Connection, claimed: Claim, how: str, *, killed: bool, actor: str) -> bool:

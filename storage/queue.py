@@ -6,6 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from storage.leases import OpenCall
+
 MOST_DUE = 2000
 """Jobs whose wait is over that one round puts in line: enough for any window, and a bounded transaction."""
 
@@ -32,38 +34,47 @@ RETURNING jobs.id
 """
 _UNPUBLISH = "UPDATE jobs SET state = 'queued' WHERE id = ANY(%(ids)s) AND state = 'published'"
 # Only while a slot is free: with all slots busy the messages are not lost, they wait, and ringing again would only make
-# the broker's queue longer.
+# the broker's queue longer. Here and below rows that somebody holds are left for the next sweep: a process that stands
+# still in a transaction must not keep the others from being helped.
 _LOST_MESSAGES = """
 UPDATE jobs SET state = 'queued', rings = least(rings + 1, 1000)
-WHERE state = 'published' AND published_at < now() - make_interval(secs => %(after)s)
+WHERE id IN (SELECT id FROM jobs
+             WHERE state = 'published' AND published_at < now() - make_interval(secs => %(after)s)
+             FOR UPDATE SKIP LOCKED)
   AND EXISTS (SELECT 1 FROM workers
               WHERE stopped_at IS NULL AND seen_at > now() - interval '30 seconds' AND busy < slots)
-RETURNING id
 """
 # A loss makes a suspect of a job and uses no try: which of its neighbours ended the process is not known. A suspect runs
 # alone; when even then nobody comes back, its tries bound it.
 _EXPIRED_LEASES = """
 WITH job AS (
     UPDATE jobs SET state = 'queued', lease_until = NULL, worker_id = NULL, run_at = NULL, fence = fence + 1,
-                    tries = tries + (losses >= %(suspect)s)::int, losses = greatest(losses, least(losses + 1, %(suspect)s))
-    WHERE state = 'running' AND lease_until < now()
+                    tries = tries + (losses >= %(suspect)s)::int,
+                    losses = greatest(losses, least(losses + 1, %(suspect)s))
+    WHERE id IN (SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() FOR UPDATE SKIP LOCKED)
     RETURNING id, tenant_id
 ), attempt AS (
     UPDATE attempts SET outcome = 'unknown', settled_at = now(), failure_reason = 'unreachable',
                         failure_detail = 'the worker was lost before the reply was recorded: maybe billed'
     FROM job WHERE attempts.job_id = job.id AND attempts.outcome = 'open'
+    RETURNING attempts.job_id, attempts.number, attempts.fence, attempts.model, attempts.tenant_id
+), event AS (
+    INSERT INTO events (job_id, tenant_id, kind, actor, detail)
+    SELECT id, tenant_id, 'recovered', 'sweeper', 'the lease of its worker ran out' FROM job
 )
-INSERT INTO events (job_id, tenant_id, kind, actor, detail)
-SELECT id, tenant_id, 'recovered', 'sweeper', 'the lease of its worker ran out' FROM job
-RETURNING job_id
+SELECT attempt.* FROM job LEFT JOIN attempt ON attempt.job_id = job.id
 """
 _ORPHANED_ATTEMPTS = """
 UPDATE attempts SET outcome = 'unknown', settled_at = now(), failure_reason = 'unreachable',
                     failure_detail = 'no worker came back with its reply: maybe billed'
-FROM jobs
-WHERE attempts.outcome = 'open' AND attempts.opened_at < now() - make_interval(secs => %(after)s)
-  AND jobs.id = attempts.job_id AND (jobs.state <> 'running' OR jobs.fence <> attempts.fence)
-RETURNING attempts.job_id
+FROM (
+    SELECT attempts.job_id, attempts.number FROM attempts JOIN jobs ON jobs.id = attempts.job_id
+    WHERE attempts.outcome = 'open' AND attempts.opened_at < now() - make_interval(secs => %(after)s)
+      AND (jobs.state <> 'running' OR jobs.fence <> attempts.fence)
+    FOR UPDATE OF attempts SKIP LOCKED
+) AS orphan
+WHERE attempts.job_id = orphan.job_id AND attempts.number = orphan.number
+RETURNING attempts.job_id, attempts.number, attempts.fence, attempts.model, attempts.tenant_id
 """
 
 
@@ -82,16 +93,21 @@ class Window:
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep put right, as counts."""
+    """What a sweep put right.
+
+    Attributes:
+        republished, recovered: how many messages that were lost, how many jobs of dead workers.
+        lost_calls: calls that are settled as unknown.
+    """
 
     republished: int
     recovered: int
-    unknown_attempts: int
+    lost_calls: list[OpenCall]
 
     @property
     def total(self) -> int:
         """All corrections."""
-        return self.republished + self.recovered + self.unknown_attempts
+        return self.republished + self.recovered + len(self.lost_calls)
 
 
 def capacity(connection: Connection) -> int:
@@ -126,18 +142,22 @@ def ring_again(connection: Connection, *, published_seconds: float) -> int:
     return connection.exec_driver_sql(_LOST_MESSAGES, {"after": published_seconds}).rowcount
 
 
-def recover(connection: Connection, *, suspect: int) -> int:
-    """Queue again what dead workers held, and settle its calls as unknown; returns how many jobs.
+def recover(connection: Connection, *, suspect: int) -> tuple[int, list[OpenCall]]:
+    """Queue again what dead workers held, and settle its calls as unknown.
 
     Args:
         suspect: so many losses make a job a suspect.
+
+    Returns:
+        How many jobs, and the calls that were under way for them.
     """
-    return connection.exec_driver_sql(_EXPIRED_LEASES, {"suspect": suspect}).rowcount
+    rows = connection.exec_driver_sql(_EXPIRED_LEASES, {"suspect": suspect}).all()
+    return len(rows), [OpenCall(*row) for row in rows if row[0] is not None]
 
 
-def settle_orphans(connection: Connection, *, orphan_seconds: float) -> int:
-    """Settle as unknown the calls that nobody can settle any more; returns how many."""
-    return connection.exec_driver_sql(_ORPHANED_ATTEMPTS, {"after": orphan_seconds}).rowcount
+def settle_orphans(connection: Connection, *, orphan_seconds: float) -> list[OpenCall]:
+    """Settle as unknown the calls that nobody can settle any more."""
+    return [OpenCall(*row) for row in connection.exec_driver_sql(_ORPHANED_ATTEMPTS, {"after": orphan_seconds})]
 
 
 def make_partitions(connection: Connection, months_ahead: int) -> int:

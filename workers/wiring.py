@@ -126,7 +126,7 @@ def open_database(settings: Settings, *, pool_size: int = 5) -> Database:
     """
     if settings.database_url is None:
         raise NotConfigured("DATABASE_URL is not set: set it, or start everything with `assay up`.")
-    database = Database(settings.database_url, pool_size=pool_size)
+    database = Database(settings.database_url, pool_size=pool_size, idle_seconds=settings.lease_seconds / 2)
     try:
         guard.check(database, HEAD_REVISION)
     except BaseException:

@@ -251,7 +251,7 @@ class Life(RuleBasedStateMachine):
         """A process stops: what it believes to hold, and what it received, goes back."""
         believed = {claimed.job_id: claimed.fence for claimed in held}
         with self.step(), self.database.system() as connection:
-            given = leases.give_back(connection, believed, "test")
+            given, _ = leases.give_back(connection, believed, "test")
             unstarted = leases.return_unstarted(connection, received)
             assert set(given) == {job_id for job_id, fence in believed.items() if self.model[job_id].lose_holder(fence)}
             assert set(unstarted) == {job_id for job_id in received if self.model[job_id].return_unstarted()}
@@ -313,7 +313,7 @@ class Life(RuleBasedStateMachine):
             recovered = sum(not self.unsteady and job.recover() for job in self.model.values())
             unknown = sum(not self.unsteady and job.settle_orphans() for job in self.model.values())
             assert swept is not None
-            assert (swept.republished, swept.recovered, swept.unknown_attempts) == (rung, recovered, unknown)
+            assert (swept.republished, swept.recovered, len(swept.lost_calls)) == (rung, recovered, unknown)
 
     @rule(process=some_process)
     def lay_down(self, process: UUID) -> None:

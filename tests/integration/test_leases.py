@@ -139,7 +139,9 @@ def test_given_back_jobs_are_due_at_once(house: House, database: Database, tenan
     """A stopping worker's jobs wait again without a used try, and their calls are unknown."""
     claimed = claim(database, tenant)
     with database.system() as connection:
-        assert leases.give_back(connection, {claimed.job_id: claimed.fence}, "test") == [claimed.job_id]
+        given_back, calls = leases.give_back(connection, {claimed.job_id: claimed.fence}, "test")
+    assert given_back == [claimed.job_id]
+    assert [(call.job_id, call.number, call.fence) for call in calls] == [(claimed.job_id, 1, claimed.fence)]
     assert outcomes(house, claimed) == ["unknown"]
     again = claim_again(database, tenant, claimed.job_id)
     assert (again.tries, again.attempts) == (0, 1)
