@@ -48,6 +48,7 @@ class Ending:
 
 
 NOT_MADE = Ending(Kind.NOT_MADE, {"input_tokens": 0, "output_tokens": 0})
+UNTOLD = Ending(Kind.UNTOLD, {})
 
 
 def ending_of(usage: Usage | None, failure: Failure | None, seen: SeenRates | None) -> Ending:

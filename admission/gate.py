@@ -4,22 +4,22 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from redis.exceptions import RedisError
 
-from admission.ending import NOT_MADE, Ending, ending_of
+from admission.ending import NOT_MADE, UNTOLD, Ending, ending_of
 from admission.held import HeldHere, Reservation
 from admission.local import LocalWindows
 from admission.settings import GateSettings
 from admission.shared import SharedWindows
-from schemas.admission import Admitted, Ask, NotNow, Room, ScopeState, SeenRates
+from schemas.admission import Abandoned, Admitted, Ask, NotNow, Room, ScopeState, SeenRates
 from schemas.failure import Failure
 from schemas.usage import Usage
 
 OWED_MAX = 1000
-"""Endings that wait for Redis to come back; beyond them reservations end by their expiry."""
+"""What waits to be told to Redis when it comes back; beyond that reservations end by their expiry."""
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -72,7 +72,7 @@ class Gate:
         self._lock = threading.Lock()
         self._away = False
         self._next_try = 0.0
-        self._owed: deque[tuple[Ask, Ending]] = deque(maxlen=OWED_MAX)
+        self._owed: deque[Callable[[SharedWindows], object]] = deque(maxlen=OWED_MAX)
 
     def admit(self, ask: Ask) -> Admitted | NotNow:
         """Reserve a place in every window, or in none.
@@ -97,6 +97,21 @@ class Gate:
         if reservation is not None:
             self._end(reservation.ask, NOT_MADE)
 
+    def abandon(self, calls: Sequence[Abandoned]) -> None:
+        """Free the places of calls whose worker, of any process, is dead or gave their jobs back.
+
+        Requests and tokens stay charged, nothing is learned, and the breaker stays as it is; but when one of them was its
+        probe, another call may probe at once. Harmless for calls that hold no reservation. In one round trip; while Redis is
+        away it waits until that is back.
+        """
+        if not calls:
+            return
+        for call in calls:
+            reservation = self._held.take_out(call.attempt)
+            if reservation is not None and reservation.is_local:
+                self._local.settle(reservation, UNTOLD)
+        self._decide(lambda shared: shared.abandon(calls), lambda: self._abandon_away(calls))
+
     def room(self, model: str, horizon_seconds: float) -> Room:
         """How many calls of the model, of all workers together, may start within the horizon."""
         return self._decide(
@@ -118,7 +133,7 @@ class Gate:
             said = shared.admit(ask)
         except (RedisError, OSError):
             # It may have been admitted there all the same, or be so once a frozen server thaws.
-            self._owed.append((ask, NOT_MADE))
+            self._owed.append(lambda again: again.settle(ask, NOT_MADE))
             raise
         if isinstance(said, Admitted) and self._held.get(ask.attempt) is None:
             start = self._clock() + said.after
@@ -136,9 +151,14 @@ class Gate:
         if reservation is None:
             return False
         if self._shared is not None:
-            self._owed.append((ask, ending))
+            self._owed.append(lambda shared: shared.settle(ask, ending))
         self._local.settle(reservation, ending)
         return True
+
+    def _abandon_away(self, calls: Sequence[Abandoned]) -> int:
+        if self._shared is not None:
+            self._owed.append(lambda shared: shared.abandon(calls))
+        return 0
 
     def _decide(self, together: Callable[[SharedWindows], _Result], alone: Callable[[], _Result]) -> _Result:
         """Ask Redis, or this process's own windows while it is away."""
@@ -170,11 +190,11 @@ class Gate:
     def _pay(self, shared: SharedWindows) -> None:
         """End in Redis what ended while it was away."""
         for _ in range(len(self._owed)):
-            ask, ending = self._owed.popleft()
+            tell = self._owed.popleft()
             try:
-                shared.settle(ask, ending)
+                tell(shared)
             except (RedisError, OSError):
-                self._owed.appendleft((ask, ending))
+                self._owed.appendleft(tell)
                 raise
 
     def _lost(self, error: Exception) -> None:

@@ -229,11 +229,6 @@ local function judge_breaker(failed)
   end
 end
 
-local function release_probe()
-  local breaker = model.breaker
-  if breaker and breaker.probe == done.attempt then breaker.probe, breaker.probe_till = nil, nil end
-end
-
 correct_tokens()
 if done.kind ~= 'not_made' then heed_headers() end
 if done.kind == 'answered' then
@@ -261,7 +256,7 @@ else
       save(TENANT, tenant)
     end
   end
-  release_probe()
+  release_probe(model, done.attempt)
 end
 save(MODEL, model)
 return {1, report(limits_of(model, done.limits, done.first_concurrent), model)}

@@ -4,7 +4,7 @@ The scripts do all that must be atomic and read the server's clock; state and al
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, cast
@@ -18,7 +18,7 @@ from redis.retry import Retry
 from admission.ending import Ending
 from admission.settings import GateSettings
 from admission.words import why_not
-from schemas.admission import Admitted, Ask, Limits, NotNow, Room, ScopeState, WindowState
+from schemas.admission import Abandoned, Admitted, Ask, Limits, NotNow, Room, ScopeState, WindowState
 
 _PACED = 0.96  # as in window.lua
 _WINDOWS = ("requests", "input_tokens", "output_tokens")
@@ -62,6 +62,7 @@ class SharedWindows:
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         self._admit, self._settle = self._script("admit"), self._script("settle")
+        self._abandon = self._script("abandon")
         self._room, self._snapshot = self._script("room"), self._script("snapshot")
         self.known: dict[str, Known] = {}
         self._told: dict[str, list[int]] = {}
@@ -113,6 +114,19 @@ class SharedWindows:
         )
         self._learn(ask.model, known)
         return bool(held)
+
+    def abandon(self, calls: Sequence[Abandoned]) -> int:
+        """Free the places of calls that nobody will end.
+
+        Returns:
+            How many held a place.
+        """
+        scopes = [(self._model_scope(call.model), self._tenant_scope(call.tenant)) for call in calls]
+        freed: int = self._abandon(
+            keys=[self._key(scope) for pair in scopes for scope in pair],
+            args=[self._now(), *(call.attempt for call in calls)],
+        )
+        return freed
 
     def room(self, model: str, horizon_seconds: float) -> Room:
         """How many calls may start within the horizon."""

@@ -95,6 +95,14 @@ local function in_flight(flight)
   return redis.call('ZCOUNT', flight, '(' .. string.format('%.6f', now), '+inf')
 end
 
+-- The probe ended without saying anything: another one may try.
+local function release_probe(model, attempt)
+  local breaker = model.breaker
+  if not breaker or breaker.probe ~= attempt then return false end
+  breaker.probe, breaker.probe_till = nil, nil
+  return true
+end
+
 -- Calls that ended well and badly after the given second.
 local function ended(ring, after)
   local good, bad = 0, 0

@@ -1,13 +1,14 @@
 """Admission as a job meets it: what it asks for, and what follows from "not now"."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from schemas.admission import Admitted, Ask, NotNow, SeenRates
+from schemas.admission import Abandoned, Admitted, Ask, NotNow, SeenRates
 from schemas.attempt import Call
 from schemas.failure import Failure, FailureReason
 from schemas.settings import Settings
 from schemas.usage import Usage
-from storage.leases import Claim
+from storage.leases import Claim, OpenCall
 
 BYTES_PER_TOKEN = 3
 """A rough count is enough here, since windows are corrected by what the provider counts; measured texts hold 2.4 to 3.5
@@ -28,6 +29,9 @@ class Gate(Protocol):
     def give_up(self, attempt: str) -> None:
         """The call was never made."""
 
+    def abandon(self, calls: Sequence[Abandoned]) -> None:
+        """Nobody will say how these calls ended: their worker is dead or gave their jobs back."""
+
 
 def ask_for(settings: Settings, claim: Claim, number: int, call: Call) -> Ask:
     """What a call needs."""
@@ -41,6 +45,14 @@ def ask_for(settings: Settings, claim: Claim, number: int, call: Call) -> Ask:
         max_tokens=call.max_tokens,
         expires_seconds=settings.call_seconds + SPARE_SECONDS,
     )
+
+
+def abandoned(calls: Sequence[OpenCall]) -> list[Abandoned]:
+    """Calls that were under way when their jobs were taken from their workers, in admission's words."""
+    return [
+        Abandoned(attempt=f"{call.job_id}:{call.number}:{call.fence}", model=call.model, tenant=call.tenant_id)
+        for call in calls
+    ]
 
 
 def as_failure(refusal: NotNow) -> Failure:

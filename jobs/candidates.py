@@ -31,6 +31,7 @@ class Front:
         self._weights = {of.tenant_id: of.weight for of in waiting}
         self._most: dict[tuple[int, str], int] = {}
         self._jobs: dict[tuple[int, str], list[Candidate]] = {}
+        self._places: dict[int, int] = {}
 
     def choose(
         self, room: int, by_task: Mapping[str, int], *, turn: int
@@ -38,10 +39,10 @@ class Front:
         """The jobs to publish, and the clocks after them."""
         self._read_first(room, by_task, turn=turn)
         while True:
-            clocks, rooms = deepcopy(dict(self._clocks)), Rooms(room, by_task)
+            clocks = deepcopy(dict(self._clocks))
             candidates = [job for jobs in self._jobs.values() for job in jobs]
-            chosen = choose(candidates, clocks, self._weights, rooms, turn=turn)
-            short = self._short(chosen, clocks, all_filled=rooms.total == 0)
+            chosen = choose(candidates, clocks, self._weights, Rooms(room, by_task), turn=turn)
+            short = self._short(chosen, clocks)
             if not short:
                 return chosen, clocks
             for priority in {priority for priority, _ in short}:
@@ -51,7 +52,7 @@ class Front:
         classes = sorted({of.priority for of in self._waiting}, reverse=True)
         floor = class_floor(room, turn)
         for below, priority in zip(reversed(range(len(classes))), classes, strict=True):
-            places = room - min(floor * below, room)
+            places = self._places[priority] = room - min(floor * below, room)
             room -= min(places, self._read_class(priority, places, by_task))
 
     def _read_class(self, priority: int, places: int, by_task: Mapping[str, int]) -> int:
@@ -82,15 +83,19 @@ class Front:
             self._jobs[priority, job.tenant_id].append(job)
         return found
 
-    def _short(
-        self, chosen: Sequence[Candidate], clocks: Mapping[int, FairClock], *, all_filled: bool
-    ) -> list[tuple[int, str]]:
-        """Classes and tenants of which all was chosen that was read, with more behind it, and that were next again."""
+    def _short(self, chosen: Sequence[Candidate], clocks: Mapping[int, FairClock]) -> list[tuple[int, str]]:
+        """Classes and tenants of which all was chosen that was read, with more behind it, while there was still a place."""
         counted = Counter((job.priority, job.tenant_id) for job in chosen)
+        read, taken = Counter[int](), Counter[int]()
+        for of, jobs in self._jobs.items():
+            read[of[0]] += len(jobs)
+            taken[of[0]] += counted[of]
+        ran_out = {priority for priority, places in self._places.items() if read[priority] == taken[priority] < places}
         return [
             (priority, tenant_id)
             for (priority, tenant_id), jobs in counted.items()
-            if jobs == self._most[priority, tenant_id] and not (all_filled and tenant_id in clocks[priority].served)
+            if jobs == self._most[priority, tenant_id]
+            and (priority in ran_out or tenant_id not in clocks[priority].served)
         ]
 
 

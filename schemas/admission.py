@@ -53,6 +53,20 @@ class Ask(Contract):
     expires_seconds: float
 
 
+class Abandoned(Contract):
+    """A call that its worker will not end: it is dead, or gave the job back.
+
+    Attributes:
+        attempt: as the :class:`Ask` had it.
+        model: the model id asked for.
+        tenant: whose job it is.
+    """
+
+    attempt: str
+    model: str
+    tenant: str
+
+
 class Admitted(Contract):
     """The call may be made.
 

@@ -105,12 +105,12 @@ class First(NamedTuple):
 
 def lanes(connection: Connection) -> list[Lane]:
     """Every lane that has work."""
-    return [Lane(*row) for row in connection.exec_driver_sql(_LANES)]
+    return [Lane(*row) for row in connection.exec_driver_sql(_LANES).all()]
 
 
 def waiting(connection: Connection) -> list[Waiting]:
     """Every tenant that has work, by class."""
-    return [Waiting(*row) for row in connection.exec_driver_sql(_WAITING)]
+    return [Waiting(*row) for row in connection.exec_driver_sql(_WAITING).all()]
 
 
 def first_jobs(connection: Connection, priority: int, most: Mapping[str, int], tasks: Collection[str]) -> list[First]:
@@ -124,7 +124,7 @@ def first_jobs(connection: Connection, priority: int, most: Mapping[str, int], t
         _FIRST_JOBS,
         {"priority": priority, "tenants": list(most), "most": list(most.values()), "tasks": list(tasks)},
     )
-    return [First(*row) for row in rows]
+    return [First(*row) for row in rows.all()]
 
 
 def clocks(connection: Connection) -> dict[int, float]:

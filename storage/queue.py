@@ -129,7 +129,7 @@ def put_due_in_line(connection: Connection) -> int:
 
 def take(connection: Connection, job_ids: Sequence[UUID]) -> set[UUID]:
     """Move these jobs into the window; returns those that were still waiting."""
-    return set(connection.exec_driver_sql(_TAKE, {"ids": list(job_ids)}).scalars())
+    return set(connection.exec_driver_sql(_TAKE, {"ids": list(job_ids)}).scalars().all())
 
 
 def unpublish(connection: Connection, job_ids: Sequence[UUID]) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from uuid import UUID
 
+from jobs.admit import abandoned
 from jobs.dispatch import Dispatcher
 from jobs.reconcile import sweep
 from jobs.workplace import Workplace
@@ -112,6 +113,7 @@ class Upkeep:
     def _sweep(self) -> None:
         swept = sweep(self._place.database, self._place.settings, self._place.worker_id)
         if swept is not None and swept.total:
+            self._place.gate.abandon(abandoned(swept.lost_calls))
             self.want_dispatch()
         self._stopping.wait(self._place.settings.sweep_seconds)
 

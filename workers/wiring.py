@@ -8,6 +8,7 @@ from concurrent.futures import Future, wait
 
 from celery import Celery
 
+from jobs.admit import abandoned
 from jobs.dispatch import Dispatcher
 from jobs.hold import HeldLeases
 from jobs.workplace import Workplace
@@ -87,7 +88,8 @@ class Workshop:
         self.stopping.set()
         self.solitary.stop()
         self.upkeep.stop()
-        given_back = self.place.held.give_back(self.place.database, self.place.actor)
+        given_back, calls = self.place.held.give_back(self.place.database, self.place.actor)
+        self.gate.abandon(abandoned(calls))
         with self.place.database.system() as connection:
             duties.lay_down(connection, self.place.worker_id)
             workers.stopped(connection, self.place.worker_id)

@@ -3,6 +3,7 @@
 import json
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -75,7 +76,8 @@ class Ground:
         before = self.home.log("provider")
         offset = before.stat().st_size if before.exists() else 0
         with running([part], self.home):
-            yield Provider(said(self.home, "provider", offset).split()[0])
+            url, started = said(self.home, "provider", offset).split()[:2]
+            yield Provider(url, float(started))
 
     @contextmanager
     def workers(self, provider: "Provider", processes: int, **settings: Any) -> Iterator[Sequence[int]]:
@@ -88,9 +90,18 @@ class Ground:
 
 @dataclass(frozen=True)
 class Provider:
-    """Directions to the provider's process."""
+    """Directions to the provider's process.
+
+    Attributes:
+        started: a ``time.monotonic()`` value.
+    """
 
     url: str
+    started: float
+
+    def now(self) -> float:
+        """Seconds since its start, as in its arrivals."""
+        return time.monotonic() - self.started
 
     def arrivals(self) -> list[tuple[float, int]]:
         """When each call came, in seconds since the provider's start, and the status that it got."""

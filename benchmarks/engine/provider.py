@@ -1,4 +1,5 @@
-"""``python -m benchmarks.engine.provider LEAST MOST``: the scripted provider with answers that take a varying time."""
+"""``python -m benchmarks.engine.provider LEAST MOST``: the scripted provider with answers that take a varying time; it prints
+its URL and when it started."""
 
 import asyncio
 import signal
@@ -30,8 +31,10 @@ async def _main(least: float, most: float) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     ready: asyncio.Future[int] = loop.create_future()
-    ready.add_done_callback(lambda port: print(f"http://127.0.0.1:{port.result()}", flush=True))
-    await serve(VaryingScript(least=least, most=most), 0, ready, stop)
+    script = VaryingScript(least=least, most=most)
+    # All processes of a machine have the same monotonic clock.
+    ready.add_done_callback(lambda port: print(f"http://127.0.0.1:{port.result()} {script.started}", flush=True))
+    await serve(script, 0, ready, stop)
 
 
 if __name__ == "__main__":

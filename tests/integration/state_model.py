@@ -96,7 +96,12 @@ class Job:
     @property
     def is_at_rest(self) -> bool:
         """It has its final state, and no call is open."""
-        return self.state in FINAL_STATES and all(attempt.outcome != "open" for attempt in self.attempts.values())
+        return self.state in FINAL_STATES and not self.open_calls
+
+    @property
+    def open_calls(self) -> int:
+        """Calls of it that are not settled."""
+        return sum(attempt.outcome == "open" for attempt in self.attempts.values())
 
     @property
     def last_number(self) -> int:
@@ -217,12 +222,11 @@ class Job:
         if attempt is not None and (attempt.fence, attempt.outcome) == (fence, "open"):
             attempt.outcome = outcome
 
-    def settle_orphans(self) -> int:
-        """Open calls that nobody can settle any more become unknown; how many."""
-        orphans = [a for a in self.attempts.values() if a.outcome == "open" and a.old and not self.holds(a.fence)]
-        for attempt in orphans:
-            attempt.outcome = "unknown"
-        return len(orphans)
+    def settle_orphans(self) -> None:
+        """Open calls that nobody can settle any more become unknown."""
+        for attempt in self.attempts.values():
+            if attempt.outcome == "open" and attempt.old and not self.holds(attempt.fence):
+                attempt.outcome = "unknown"
 
     def decide(self, reviewer: str, fence: int, decision: str) -> bool:
         """A person's decision ends it."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from admission.gate import Gate
-from schemas.admission import Admitted, NotNow
+from schemas.admission import Abandoned, Admitted, NotNow
 from schemas.failure import FailureReason
 from tests.admission_world import MODEL, PLAIN, USAGE, Clock, failed, gates, numbered
 from tests.house import House
@@ -143,6 +143,18 @@ def test_a_probe_that_says_nothing_leaves_the_next_one_free(pair: list[Gate], cl
         end(pair[0], 10, FailureReason.CANCELLED)
     else:
         pair[0].give_up("job:10:1")
+    assert pair[1].admit(numbered(PLAIN, 11)) == Admitted(probe=True)
+
+
+def test_an_abandoned_probe_leaves_the_next_one_free_at_once(pair: list[Gate], clock: Clock) -> None:
+    """When a probe's worker is known to be dead another call probes at once; calls that are not the probe change nothing."""
+    open_it(pair)
+    clock.now += 6
+    assert pair[0].admit(numbered(PLAIN, 10)) == Admitted(probe=True)
+    pair[1].abandon([Abandoned(attempt="job:99:1", model=MODEL, tenant="acme")])
+    assert isinstance(pair[1].admit(numbered(PLAIN, 11)), NotNow)
+    pair[1].abandon([Abandoned(attempt="job:10:1", model=MODEL, tenant="acme")])
+    assert pair[0].snapshot()[0].breaker == "probing"
     assert pair[1].admit(numbered(PLAIN, 11)) == Admitted(probe=True)
 
 

@@ -12,7 +12,7 @@ from redis import Redis
 
 from admission.gate import Gate
 from admission.settings import GateSettings
-from schemas.admission import Admitted, Limits, NotNow, SeenRates
+from schemas.admission import Abandoned, Admitted, Limits, NotNow, SeenRates
 from schemas.failure import FailureReason
 from stack.home import open_home
 from stack.ports import LOOPBACK, free_port
@@ -147,6 +147,19 @@ def test_a_frozen_server_holds_no_call_up_and_keeps_none(valkey: OwnValkey, pair
         valkey.send(signal.SIGCONT)
     eventually(lambda: is_shared(gate), "it is back")
     eventually(lambda: gate.snapshot()[0].in_flight == 0, "no reservation is left")
+
+
+def test_calls_abandoned_while_redis_is_away_are_freed_when_it_is_back(valkey: OwnValkey, pair: list[Gate]) -> None:
+    """A sweeper that meets a frozen server tells it once it thaws, long before the reservations expire."""
+    one, other = pair
+    assert admitted(one, range(6)) == 6
+    valkey.send(signal.SIGSTOP)
+    try:
+        other.abandon([Abandoned(attempt=f"job:{number}:1", model=MODEL, tenant="acme") for number in range(6)])
+    finally:
+        valkey.send(signal.SIGCONT)
+    eventually(lambda: is_shared(other), "it is back")
+    eventually(lambda: other.snapshot()[0].in_flight == 0, "their places are free")
 
 
 def test_a_server_that_came_back_empty_is_no_outage(

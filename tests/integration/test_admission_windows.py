@@ -12,7 +12,7 @@ from redis import Redis
 
 from admission.gate import Gate
 from admission.settings import GateSettings
-from schemas.admission import Admitted, Ask, Limits, NotNow, SeenRates
+from schemas.admission import Abandoned, Admitted, Ask, Limits, NotNow, SeenRates
 from schemas.failure import FailureReason
 from schemas.ids import new_id
 from schemas.usage import Usage
@@ -177,6 +177,26 @@ def test_a_call_never_made_gives_everything_back(house: House, clock: Clock) -> 
         assert isinstance(gate.admit(numbered(ask, 2)), NotNow)
         gate.give_up("job:1:1")
         assert gate.admit(numbered(ask, 2)) == Admitted()
+
+
+def test_abandoned_calls_free_their_places_and_nothing_else(house: House, clock: Clock) -> None:
+    """Another process ends the reservations of a dead one: model and tenant have their places again, what was sent stays
+    charged, and a late end of the dead changes nothing."""
+    ask = PLAIN.model_copy(update={"tenant_limits": Limits(concurrent=2)})
+    with gates(house.broker_url, clock, 2, limited(requests=50, concurrent=3)) as (dead, sweeper):
+        taken = [numbered(ask, 1), numbered(ask, 2), numbered(ask, 3, tenant="other")]
+        assert all(isinstance(dead.admit(one), Admitted) for one in taken)
+        charged = sweeper.snapshot()[0].windows
+        sweeper.abandon([])
+        sweeper.abandon([Abandoned(attempt=one.attempt, model=MODEL, tenant=one.tenant) for one in [*taken, taken[0]]])
+        states = sweeper.snapshot()
+        assert not any(state.in_flight for state in states)
+        assert states[0].windows == charged
+        assert dead.admit(numbered(ask, 4)) == sweeper.admit(numbered(ask, 5))
+        for late in taken:
+            dead.settle(late, usage=None, failure=failed(FailureReason.OVERLOADED), seen=None)
+        assert sweeper.snapshot()[0].in_flight == 2
+        assert sweeper.snapshot()[0].breaker == "closed"
 
 
 def test_tenants_do_not_share_a_window(house: House, clock: Clock) -> None:

@@ -6,7 +6,7 @@ from admission.ending import Kind, ending_of
 from admission.gate import Gate
 from admission.provider import provider_digest
 from admission.settings import GateSettings
-from schemas.admission import Admitted, Limits, NotNow, SeenRates
+from schemas.admission import Abandoned, Admitted, Limits, NotNow, SeenRates
 from schemas.failure import FailureReason
 from schemas.usage import Usage
 from tests.admission_world import MODEL, PLAIN, USAGE, Clock, Provider, World, failed, numbered
@@ -69,6 +69,17 @@ def test_a_call_that_was_never_ended_frees_its_place_when_it_expires() -> None:
     assert isinstance(gate.admit(numbered(PLAIN, 1)), Admitted)
     assert isinstance(gate.admit(numbered(PLAIN, 2)), NotNow)
     clock.now += PLAIN.expires_seconds + 1
+    assert isinstance(gate.admit(numbered(PLAIN, 2)), Admitted)
+
+
+def test_an_abandoned_call_of_this_process_frees_its_place() -> None:
+    """Without Redis a process can free only what it holds itself; calls of others are none of its own."""
+    clock = Clock()
+    gate = alone(clock, concurrent=1)
+    assert isinstance(gate.admit(numbered(PLAIN, 1)), Admitted)
+    gate.abandon([Abandoned(attempt="job:9:1", model=MODEL, tenant="acme")])
+    assert isinstance(gate.admit(numbered(PLAIN, 2)), NotNow)
+    gate.abandon([Abandoned(attempt="job:1:1", model=MODEL, tenant="acme")])
     assert isinstance(gate.admit(numbered(PLAIN, 2)), Admitted)
 
 
