@@ -41,8 +41,10 @@ check: install-dev  ## lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Most tests wait for processes, so two run at a time, each with its own services; those that use the whole machine run alone.
 test: check  ## checks and the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/acceptance --ignore tests/chaos
+	$(BIN)/python -m pytest tests/acceptance tests/chaos
 
 chaos: install-dev  ## break every part in turn under 10,000 jobs and count what is lost
 	$(BIN)/python -m tests.chaos

@@ -10,6 +10,7 @@ local REGROW = 30        -- seconds of successes from a shrunken request limit b
 local RECALL = 10        -- seconds without a refusal before a higher limit of the last minutes is tried again
 local HOLD, HOLD_MAX = 15, 300   -- seconds at the best known request limit before more is tried
 local PROBING, STRIDE = 0.002, 0.1  -- share per second by which more is tried (2 % in 10 s), and how far at first
+local DOUBTED, DOUBTFUL = 0.1, 1     -- share per second by which a limit not believed grows / that was proven wrong
 local PAUSE_MAX = 600    -- seconds; no longer retry-after is believed
 local STORM_PAUSE_MAX = 16
 
@@ -108,7 +109,9 @@ local function grow_concurrency()
   end
   local passed = math.min(now - c.grown, SLOW)
   c.grown = now
-  if c.limit < c.ceiling then
+  if c.limit < c.ceiling / 2 then
+    c.limit = c.limit + 1  -- doubles with every round, as at first
+  elseif c.limit < c.ceiling then
     c.limit = math.min(c.ceiling, c.limit + c.pace * passed)
   elseif used then
     c.limit = c.limit + math.max(c.pace, c.limit / SLOW) * passed
@@ -127,18 +130,46 @@ local function measure_limit(learned, answered)
     learned.hold = HOLD
     learned.best = math.max(answered, 0.8 * (best or 0))
   end
-  learned.top = math.max(learned.top or 0, learned.best)
+  local recent = learned.doubt and learned.doubt.recent or 0
+  learned.top, learned.doubt = math.max(learned.top or 0, learned.best, recent), nil
   learned.best = (model.stated or {}).requests or learned.best
   learned.level = math.max(1, least(learned.level, answered >= 0.96 * learned.best and learned.best or answered))
 end
 
+-- A refusal shows a limit per minute when the last minute was one of steady traffic, when the provider asks for the time
+-- that such a limit takes to open again, or when it came at the same number of calls as one of a minute before.
+local function is_believable(learned, answered)
+  local first, older = good_ages(RING)
+  local opens = first + 60 - now
+  if older >= 1 / 3 or (opens > 10 and done.retry_after >= opens / 2) then return true end
+  local seen = learned.seen
+  if seen and math.abs(answered - seen.answered) <= math.max(1, 0.05 * seen.answered) then return now - seen.at >= 50 end
+  learned.seen = {answered = answered, at = now}
+  return false
+end
+
+-- After seconds of traffic nobody can tell a limit from a bad spell: go on with what was answered, and grow fast as long as
+-- that goes well. Each further refusal doubles the wait before that, and shows at which pace the provider really answers:
+-- of a limit that refills steadily, half a minute tells enough.
+local function doubt_limit(learned, answered)
+  local doubt = learned.doubt or {since = now, good = 0, refusals = 0, recent = 6 * ended(RING, now - 10), answered = answered}
+  local span = now - doubt.since
+  doubt.refusals, doubt.is_limitless = doubt.refusals + 1, nil
+  learned.doubt, learned.level = doubt, answered
+  if span >= 3 then learned.level = math.max(1, doubt.good / span * 60) end
+  if span >= 30 and doubt.refusals > 4 then measure_limit(learned, learned.level) end
+end
+
 -- A refusal that follows successes shows where the limit is: what was answered in the last minute. One that follows
--- none is a storm and shows nothing about the limit: wait, longer each time, and try with one call.
+-- none is a storm and shows nothing about the limit: wait, longer each time, and try with one call. If the provider's own
+-- time to wait was kept, it was no limit either that was met before.
 local function shrink_requests()
-  if done.retry_after > 0 then
-    model.paused = math.max(model.paused or 0, now + math.min(done.retry_after, PAUSE_MAX))
-  end
   local learned = model.learned or {cut = 0, good = 0, storms = 0, hold = HOLD, stride = STRIDE}
+  local waited = learned.told and held.start >= learned.told - 0.01
+  if done.retry_after > 0 then
+    learned.told = now + math.min(done.retry_after, PAUSE_MAX)
+    model.paused = math.max(model.paused or 0, learned.told)
+  end
   model.learned = learned
   learned.refused = now
   local fruitless = learned.cut > 0 and learned.good == 0
@@ -146,14 +177,21 @@ local function shrink_requests()
   if held.start <= learned.cut or (now - learned.cut < 1 and not is_first) then return end
   local answered = ended(RING, now - 60)
   local storm = fruitless or answered == 0
-  local known = learned.level or (model.stated or {}).requests
+  local stated = (model.stated or {}).requests
+  local known = learned.level or stated
   if storm then
     learned.storms = learned.storms + 1
     local pause = math.min(STORM_PAUSE_MAX, 2 ^ (learned.storms - 1))
     model.paused = math.max(model.paused or 0, now + pause)
-    if learned.level then learned.level = math.max(1, least(learned.level, math.max(answered, learned.best / 4))) end
-  else
+    if learned.doubt then
+      if waited then learned.doubt, learned.level = nil, nil end
+    elseif learned.level then
+      learned.level = math.max(1, least(learned.level, math.max(answered, learned.best / 4)))
+    end
+  elseif learned.best or stated or is_believable(learned, answered) then
     measure_limit(learned, answered)
+  else
+    doubt_limit(learned, answered)
   end
   learned.cut, learned.grown, learned.good, learned.edge = now, now, 0, nil
   learned.stride, learned.recalling = STRIDE, nil
@@ -177,6 +215,15 @@ local function try_more(learned, passed)
   end
 end
 
+-- More than was answered before the refusal, answered in the same minute: it was no limit of calls per minute.
+local function grow_in_doubt(learned, passed)
+  local doubt = learned.doubt
+  doubt.good = doubt.good + 1
+  doubt.is_limitless = doubt.is_limitless or ended(RING, now - 60) > 1.03 * doubt.answered + 1
+  if now - (learned.busy or 0) > 5 or now - math.max(learned.cut, model.paused or 0) < 2 ^ (doubt.refusals - 1) then return end
+  learned.level = learned.level * (1 + (doubt.is_limitless and DOUBTFUL or DOUBTED) * math.min(passed, 1))
+end
+
 local function grow_requests()
   local learned = model.learned
   if not learned then return end
@@ -186,7 +233,9 @@ local function grow_requests()
   local best = stated or learned.best
   local passed = math.min(now - learned.grown, 10)
   learned.grown = now
-  if learned.level < best then
+  if learned.doubt and not stated then
+    grow_in_doubt(learned, passed)
+  elseif learned.level < best then
     if stated and model.stated.is_short then return end
     learned.level = math.min(best, learned.level + best / REGROW * passed)
   elseif stated then

@@ -4,7 +4,7 @@
 --   windows      requests | input_tokens | output_tokens -> {free, rate}
 --   and of a model also
 --   concurrency  {limit, ceiling, pace, cut, grown, good}: adaptive number of calls at a time
---   learned      {level, best, ...}: request limit learned from refusals
+--   learned      {level, best, ...}: request limit learned from refusals; {doubt}: why it is not believed yet
 --   stated       limits per minute that the provider's headers stated, and when
 --   breaker      {state, till, wait, probe, probe_till, since}
 --   average      {input, output, seconds} of a call
@@ -111,6 +111,20 @@ local function ended(ring, after)
     if tonumber(second) > after then good, bad = good + well, bad + badly end
   end
   return good, bad
+end
+
+-- When the first of the calls that ended well within the last minute did so, and what share of them is older than half of it.
+local function good_ages(ring)
+  local first, good, old = now, 0, 0
+  for _, slot in ipairs(redis.call('HVALS', ring)) do
+    local second, well = string.match(slot, '^(%d+):(%d+):')
+    second, well = tonumber(second), tonumber(well)
+    if second > now - 60 and well > 0 then
+      first, good = math.min(first, second), good + well
+      if second <= now - 30 then old = old + well end
+    end
+  end
+  return first, old / math.max(good, 1)
 end
 
 -- What a worker must know to go on by itself while this server is away.
