@@ -7,13 +7,12 @@ even share, and where one's jobs were all chosen although it was next again, mor
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from copy import deepcopy
 
 from jobs.fairness import Candidate, FairClock, Rooms, choose, class_floor
 from storage.fairness import Waiting
 
 SPARE = 1.25
-"""So many times an even share of the places is read of each tenant, and two more: jobs differ in cost."""
+"""So many times an even share of the places is read of each tenant, and one more: jobs differ in cost."""
 MORE = 4
 """So many times as much is read of a tenant that was next again."""
 
@@ -39,7 +38,7 @@ class Front:
         """The jobs to publish, and the clocks after them."""
         self._read_first(room, by_task, turn=turn)
         while True:
-            clocks = deepcopy(dict(self._clocks))
+            clocks = {priority: clock.copy() for priority, clock in self._clocks.items()}
             candidates = [job for jobs in self._jobs.values() for job in jobs]
             chosen = choose(candidates, clocks, self._weights, Rooms(room, by_task), turn=turn)
             short = self._short(chosen, clocks)
@@ -61,7 +60,7 @@ class Front:
         for tenants in _parts(self._by_start(priority), places):
             weights = sum(self._weights[of] for of in tenants)
             shares = {of: places * self._weights[of] / weights for of in tenants}
-            most = {of: min(places, math.ceil(SPARE * share) + 2) for of, share in shares.items()}
+            most = {of: min(places, math.ceil(SPARE * share) + 1) for of, share in shares.items()}
             found.update(job.task for job in self._ask(priority, most))
             can_go = sum(min(jobs, by_task.get(task, jobs)) for task, jobs in found.items())
             if can_go >= places:

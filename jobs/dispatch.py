@@ -95,7 +95,7 @@ class Dispatcher:
         tasks = [task for task in catalogue() if by_task.get(task, 1) > 0]
 
         def read(priority: int, most: Mapping[str, int]) -> list[Candidate]:
-            return [Candidate(*first) for first in fairness.first_jobs(connection, priority, most, tasks)]
+            return [Candidate._make(first) for first in fairness.first_jobs(connection, priority, most, tasks)]
 
         chosen, clocks = Front(waiting, _clocks(connection), read).choose(room, by_task, turn=turn)
         if chosen:

@@ -83,8 +83,7 @@ class Lane:
     weight: float
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A tenant that has work of a class."""
 
     priority: int
@@ -110,7 +109,7 @@ def lanes(connection: Connection) -> list[Lane]:
 
 def waiting(connection: Connection) -> list[Waiting]:
     """Every tenant that has work, by class."""
-    return [Waiting(*row) for row in connection.exec_driver_sql(_WAITING).all()]
+    return [Waiting._make(row) for row in connection.exec_driver_sql(_WAITING).all()]
 
 
 def first_jobs(connection: Connection, priority: int, most: Mapping[str, int], tasks: Collection[str]) -> list[First]:
@@ -124,7 +123,7 @@ def first_jobs(connection: Connection, priority: int, most: Mapping[str, int], t
         _FIRST_JOBS,
         {"priority": priority, "tenants": list(most), "most": list(most.values()), "tasks": list(tasks)},
     )
-    return [First(*row) for row in rows.all()]
+    return [First._make(row) for row in rows.all()]
 
 
 def clocks(connection: Connection) -> dict[int, float]:
@@ -134,7 +133,9 @@ def clocks(connection: Connection) -> dict[int, float]:
 
 def shares(connection: Connection) -> list[tuple[int, str, float]]:
     """Class, tenant, and how far the tenant is served there, of those that are ahead of the class's time."""
-    return [tuple(row) for row in connection.exec_driver_sql("SELECT priority, tenant_id, served FROM fair_shares")]
+    return [
+        tuple(row) for row in connection.exec_driver_sql("SELECT priority, tenant_id, served FROM fair_shares").all()
+    ]
 
 
 def remember(connection: Connection, clocks: Mapping[int, float], served: Mapping[tuple[int, str], float]) -> None:

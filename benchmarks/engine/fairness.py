@@ -18,12 +18,12 @@ from storage.database import Database
 PROCESSES = 2
 LEAST_SECONDS, MOST_SECONDS = 0.05, 0.2
 WEIGHT = 3.0
-WARM_UP = 200
-"""Jobs before the measured ones: connections are open, and admission has learned what the provider takes."""
+WARM_UP = 1000
+"""Jobs before the measured ones."""
 BETWEEN_SECONDS = 1.0
 
 # When each round of dispatch began, and what it had published at its end: now() is a transaction's beginning, for the
-# round's published_at too.
+# round's published_at too. A job that admission sends back to wait is published again: its first time is kept.
 _LOG_ROUNDS: LiteralString = """
 CREATE TABLE bench_rounds (turn bigint PRIMARY KEY, began timestamptz NOT NULL, published bigint NOT NULL DEFAULT 0);
 CREATE FUNCTION bench_log_round() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
@@ -34,10 +34,18 @@ BEGIN
 END $$;
 CREATE TRIGGER bench_rounds AFTER UPDATE ON duties FOR EACH ROW WHEN (NEW.name = 'dispatch')
     EXECUTE FUNCTION bench_log_round();
+CREATE TABLE bench_published (job_id uuid PRIMARY KEY, at timestamptz NOT NULL);
+CREATE FUNCTION bench_log_published() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+BEGIN
+    INSERT INTO bench_published VALUES (NEW.id, NEW.published_at) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER bench_published AFTER UPDATE ON jobs FOR EACH ROW
+    WHEN (NEW.state = 'published' AND NEW.tenant_id = 'small') EXECUTE FUNCTION bench_log_published();
 """
 _ROUNDS: LiteralString = """
 SELECT count(*) FILTER (WHERE r.published > 0), count(*)
-FROM jobs j JOIN bench_rounds r ON r.began > %s AND r.began <= j.published_at WHERE j.id = %s
+FROM bench_published p JOIN bench_rounds r ON r.began > %s AND r.began <= p.at WHERE p.job_id = %s
 """
 _WAITS: LiteralString = """
 SELECT extract(epoch FROM started_at)::float8, extract(epoch FROM started_at - created_at)::float8
@@ -134,6 +142,7 @@ def measure(ground: Ground, plan: Plan, tell: Tell) -> Fairness:
     ):
         owner.execute(_LOG_ROUNDS)
         scene = _Scene(ground, owner, database, provider, plan, tell)
+        scene.warm_up()
         big, lone = scene.beside_a_big_one()
         shares = [scene.shared(run) for run in range(plan.runs)]
         alone, together = [], []
@@ -151,6 +160,12 @@ class _Scene:
     provider: Provider
     plan: Plan
     tell: Tell
+
+    def warm_up(self) -> None:
+        """Admission learns how many calls at a time the provider takes."""
+        work.give(self.database, "default", (work.text(number, 650) for number in range(WARM_UP)))
+        with self._workers():
+            work.wait_until_landed(self.owner, self.tell, "warm-up")
 
     def beside_a_big_one(self) -> tuple[list[tuple[float, float]], list[Lone]]:
         """The small tenant's single jobs while the big one's many run; what is left of these is cancelled."""

@@ -13,6 +13,13 @@ def busiest(moments: Sequence[float], seconds: float) -> int:
     return max((bisect_left(ordered, at + seconds) - number for number, at in enumerate(ordered)), default=0)
 
 
+def busiest_from(moments: Sequence[float], seconds: float) -> float:
+    """When that window begins; 0 for no moments."""
+    ordered = sorted(moments)
+    counts = {at: bisect_left(ordered, at + seconds) - number for number, at in reversed(list(enumerate(ordered)))}
+    return max(counts, key=lambda at: (counts[at], -at), default=0.0)
+
+
 def within(moments: Sequence[float], begin: float, end: float) -> int:
     """How many moments lie from ``begin`` on and before ``end``."""
     ordered = sorted(moments)

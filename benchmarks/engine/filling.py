@@ -1,7 +1,7 @@
 """A house full of waiting jobs, written by the tables' owner in a few statements."""
 
 from dataclasses import dataclass
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -43,7 +43,7 @@ class Filling:
     tenants: int
 
 
-def fill(owner: "psycopg.Connection[tuple[object, ...]]", filling: Filling) -> None:
+def fill(owner: "psycopg.Connection[tuple[Any, ...]]", filling: Filling) -> None:
     """Empty the tables of work and write so many waiting jobs. Autovacuum is off: statistics and dead rows are the
     measurement's own subject. What the server has written is on the disk afterwards."""
     for table in ("jobs", "inputs"):
@@ -52,19 +52,25 @@ def fill(owner: "psycopg.Connection[tuple[object, ...]]", filling: Filling) -> N
         "TRUNCATE jobs, inputs, attempts, answers, events, reviews, batches, workers, fair_clocks, fair_shares, tenants CASCADE"
     )
     owner.execute(_TENANTS, {"tenants": filling.tenants})
-    left = filling.jobs
+    fill_up(owner, filling)
+
+
+def fill_up(owner: "psycopg.Connection[tuple[Any, ...]]", filling: Filling) -> None:
+    """Write as many more waiting jobs as are missing."""
+    rows = owner.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchall()
+    left = filling.jobs - int(rows[0][0])
     while left > 0:
         add_jobs(owner, min(left, _CHUNK), filling.tenants)
         left -= _CHUNK
     owner.execute("CHECKPOINT")
 
 
-def add_jobs(owner: "psycopg.Connection[tuple[object, ...]]", count: int, tenants: int) -> None:
+def add_jobs(owner: "psycopg.Connection[tuple[Any, ...]]", count: int, tenants: int) -> None:
     """Write some more waiting jobs."""
     owner.execute(_JOBS, {"count": count, "tenants": tenants})
 
 
-def _autovacuum(owner: "psycopg.Connection[tuple[object, ...]]", table: str, *, on: bool) -> None:
+def _autovacuum(owner: "psycopg.Connection[tuple[Any, ...]]", table: str, *, on: bool) -> None:
     leaves = owner.execute(
         "SELECT relid::regclass::text FROM pg_partition_tree(%s) WHERE isleaf", [table]
     ).fetchall() or [(table,)]

@@ -137,6 +137,7 @@ def prepared() -> Iterator[Ground]:
             assert known.database_admin_url is not None
             assert known.redis_url is not None
             app_url = migrate(known.database_admin_url, app_password=secret(home, "postgres-app"))
+            assert app_url is not None
             addresses = {"database_url": app_url, "redis_url": known.redis_url, "broker_url": known.redis_url}
             yield Ground(
                 home=home,

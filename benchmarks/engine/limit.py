@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from benchmarks.engine import work
-from benchmarks.engine.figures import busiest, pace, regained, within
+from benchmarks.engine.figures import busiest, busiest_from, pace, regained, within
 from benchmarks.engine.ground import Ground, Provider
 from benchmarks.engine.work import Tell
 from schemas.job import JobOptions, OnOutage
@@ -73,9 +73,18 @@ class Variant:
     @property
     def busiest(self) -> int:
         """Calls in the busiest minute outside the storm, refused ones included."""
-        before = [at for at in self.sent if at < self.storm[0]]
-        after = [at for at in self.sent if at >= self.storm[1]]
-        return max(busiest(before, MINUTE), busiest(after, MINUTE))
+        return max(busiest(calls, MINUTE) for calls in self._beside_the_storm)
+
+    @property
+    def busiest_from(self) -> float:
+        """When that minute begins."""
+        before, after = self._beside_the_storm
+        return busiest_from(before if busiest(before, MINUTE) >= busiest(after, MINUTE) else after, MINUTE)
+
+    @property
+    def _beside_the_storm(self) -> tuple[list[float], list[float]]:
+        begin, end = self.storm
+        return [at for at in self.sent if at < begin], [at for at in self.sent if at >= end]
 
     @property
     def busiest_in_storm(self) -> int:

@@ -65,7 +65,12 @@ def waiting(owner: Owner) -> int:
 
 
 def wait_until_landed(
-    owner: Owner, tell: Tell, what: str, *, beside: Callable[[int], None] | None = None, enough: Callable[[], bool] | None = None
+    owner: Owner,
+    tell: Tell,
+    what: str,
+    *,
+    beside: Callable[[int], None] | None = None,
+    enough: Callable[[], bool] | None = None,
 ) -> None:
     """Wait until no job is left, or it is enough.
 
