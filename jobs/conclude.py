@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 
 
 def conclude(place: Workplace, claim: Claim, result: Answer | Failure, ledger: JobLedger) -> None:
-    """Write what a run came to, under its fence and once."""
+    """Write what a run came to, under its fence and once. The job's row is written before its attempt's, as by the sweep and by
+    a worker that gives back: two that meet must not wait for each other."""
     if isinstance(result, Answer):
         if _write_answer(place, claim, result, ledger):
             return
@@ -99,8 +100,8 @@ def _write_answer(place: Workplace, claim: Claim, answer: Answer, ledger: JobLed
 
 def _put_back(place: Workplace, claim: Claim, failure: Failure, rung: Again, ledger: JobLedger) -> None:
     def work(connection: Connection) -> None:
-        ledger.flush(connection)
         put_back(connection, place, claim, failure, rung)
+        ledger.flush(connection)
 
     place.insist(work, claim.tenant_id)
     ledger.written()
@@ -113,7 +114,6 @@ def _stand_in(place: Workplace, claim: Claim, failure: Failure, rung: StandIn, l
     suggestion = _rule_answer(claim) if rule_is_safe and (rung.rules or rung.person) else None
 
     def work(connection: Connection) -> None:
-        ledger.flush(connection)
         if rung.rules and suggestion is not None:
             held = leases.conclude_answered(
                 connection, claim, AnsweredBy.RULES, suggestion, attempt=None, failure=failure
@@ -127,6 +127,7 @@ def _stand_in(place: Workplace, claim: Claim, failure: Failure, rung: StandIn, l
             what = "failed"
         if held:
             _note(connection, place, claim, what, str(failure.reason))
+        ledger.flush(connection)
         steps.passed(Step.CONCLUDING)
 
     place.insist(work, claim.tenant_id)

@@ -45,7 +45,8 @@ FROM jobs WHERE id = %(id)s
 """
 _CANCEL = """
 WITH before AS (
-    SELECT id, state FROM jobs WHERE {which} AND state IN ('queued', 'published', 'running', 'in_review') FOR UPDATE
+    SELECT id, state FROM jobs WHERE {which} AND state IN ('queued', 'published', 'running', 'in_review')
+    ORDER BY id FOR UPDATE
 )
 UPDATE jobs SET state = 'cancelled', fence = fence + 1, lease_until = NULL, worker_id = NULL, finished_at = now(),
                 failure_reason = 'cancelled', failure_detail = 'cancelled by the producer'
@@ -55,7 +56,7 @@ RETURNING jobs.id, before.state = 'running' AS was_running
 _RETRY = """
 UPDATE jobs SET state = 'queued', tries = 0, waits = 0, losses = 0, rings = 0, run_at = NULL, finished_at = NULL,
                 failure_reason = NULL, failure_detail = NULL
-WHERE batch_id = %(batch)s AND state = 'failed'
+WHERE id IN (SELECT id FROM jobs WHERE batch_id = %(batch)s AND state = 'failed' ORDER BY id FOR UPDATE)
 RETURNING id
 """
 

@@ -81,17 +81,20 @@ UPDATE jobs SET state = 'queued', lease_until = NULL, worker_id = NULL, tries = 
 WHERE id = %(id)s AND fence = %(fence)s AND state = 'running'
 RETURNING id
 """
-_RENEW = """
-UPDATE jobs SET lease_until = now() + make_interval(secs => %(lease)s)
-FROM unnest(%(ids)s::uuid[], %(fences)s::int[]) AS held (id, fence)
-WHERE jobs.id = held.id AND jobs.fence = held.fence AND jobs.state = 'running'
+# Here and wherever a statement changes many jobs: they are locked in the order of their ids, so that two such statements
+# cannot wait for each other.
+_HELD = """
+    SELECT j.id FROM jobs j JOIN unnest(%(ids)s::uuid[], %(fences)s::int[]) AS claim (id, fence) ON j.id = claim.id
+    WHERE j.fence = claim.fence AND j.state = 'running' ORDER BY j.id FOR UPDATE OF j
+"""
+_RENEW = f"""
+UPDATE jobs SET lease_until = now() + make_interval(secs => %(lease)s) FROM ({_HELD}) AS held WHERE jobs.id = held.id
 RETURNING jobs.id
 """
-_GIVE_BACK = """
+_GIVE_BACK = f"""
 WITH job AS (
     UPDATE jobs SET state = 'queued', lease_until = NULL, worker_id = NULL, run_at = NULL, fence = jobs.fence + 1
-    FROM unnest(%(ids)s::uuid[], %(fences)s::int[]) AS held (id, fence)
-    WHERE jobs.id = held.id AND jobs.fence = held.fence AND jobs.state = 'running'
+    FROM ({_HELD}) AS held WHERE jobs.id = held.id
     RETURNING jobs.id, jobs.tenant_id
 ), attempt AS (
     UPDATE attempts SET outcome = 'unknown', settled_at = now(), failure_reason = 'cancelled',
@@ -120,7 +123,8 @@ SELECT id, tenant_id, 'process_ended', %(actor)s, %(how)s FROM job
 RETURNING job_id
 """
 _RETURN_UNSTARTED = """
-UPDATE jobs SET state = 'queued' WHERE id = ANY(%(ids)s) AND state = 'published' RETURNING id
+UPDATE jobs SET state = 'queued'
+WHERE id IN (SELECT id FROM jobs WHERE id = ANY(%(ids)s) AND state = 'published' ORDER BY id FOR UPDATE) RETURNING id
 """
 
 

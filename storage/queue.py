@@ -32,7 +32,10 @@ FROM (SELECT id FROM jobs WHERE id = ANY(%(ids)s) AND state = 'queued' AND run_a
 WHERE jobs.id = free.id
 RETURNING jobs.id
 """
-_UNPUBLISH = "UPDATE jobs SET state = 'queued' WHERE id = ANY(%(ids)s) AND state = 'published'"
+_UNPUBLISH = """
+UPDATE jobs SET state = 'queued'
+WHERE id IN (SELECT id FROM jobs WHERE id = ANY(%(ids)s) AND state = 'published' ORDER BY id FOR UPDATE)
+"""
 # Only while a slot is free: with all slots busy the messages are not lost, they wait, and ringing again would only make
 # the broker's queue longer. Here and below rows that somebody holds are left for the next sweep: a process that stands
 # still in a transaction must not keep the others from being helped.

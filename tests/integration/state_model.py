@@ -108,9 +108,14 @@ class Job:
         """Number of its last attempt; 0 before the first."""
         return max(self.attempts, default=0)
 
+    @property
+    def may_be_claimed(self) -> bool:
+        """A message for it finds it due; also one that had been taken for lost."""
+        return self.state in {S.QUEUED, S.PUBLISHED} and not self.waiting
+
     def claim(self) -> bool:
         """A message for it comes to a worker."""
-        if self.state not in {S.QUEUED, S.PUBLISHED} or self.waiting:
+        if not self.may_be_claimed:
             return False
         self._become(S.RUNNING, new_fence=True)
         return True
@@ -236,6 +241,19 @@ class Job:
         self._become(S.FAILED if decision == "reject" else S.ANSWERED)
         self.answered_by = None if decision == "reject" else "person"
         return True
+
+    @property
+    def ageing(self) -> list[str]:
+        """For what time may make a difference now (``state_world.AGEING``)."""
+        may = {
+            "lease": self.state is S.RUNNING,
+            "message": self.state is S.PUBLISHED,
+            "wait": self.waiting,
+            "review": self.state is S.IN_REVIEW,
+            "calls": self.open_calls > 0,
+            "deadline": self.has_deadline and self.state not in FINAL_STATES,
+        }
+        return [what for what, makes in may.items() if makes]
 
     def age(self, what: str) -> None:
         """Time passes for one thing (``state_world.AGEING``)."""

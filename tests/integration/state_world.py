@@ -16,6 +16,9 @@ from tests.integration.state_model import EDGES
 
 TENANTS = ("model-ann", "model-bob")
 
+NOT_TO_DISK = "-c synchronous_commit=off"
+"""No crash of the database is played, so no commit here needs to wait for the disk: a life has hundreds."""
+
 _FORGET = """
 SET session_replication_role = replica;
 DELETE FROM attempts; DELETE FROM answers; DELETE FROM events; DELETE FROM reviews; DELETE FROM inputs; DELETE FROM jobs;
@@ -28,14 +31,14 @@ SELECT jobs.*, coalesce(run_at > now(), false) AS waiting,
        CASE WHEN lease_until IS NOT NULL THEN CASE WHEN lease_until < now() THEN 'over' ELSE 'held' END END AS lease
 FROM jobs
 """
-_PAST = "timestamptz '2020-01-01'"
+PAST = "timestamptz '2020-01-01'"
 AGEING = {
-    "lease": f"UPDATE jobs SET lease_until = {_PAST} WHERE state = 'running'",
-    "message": f"UPDATE jobs SET published_at = {_PAST} WHERE state = 'published'",
-    "wait": f"UPDATE jobs SET run_at = {_PAST} WHERE run_at > now()",
-    "deadline": f"UPDATE jobs SET deadline = {_PAST} WHERE deadline IS NOT NULL",
-    "calls": f"UPDATE attempts SET opened_at = {_PAST} WHERE outcome = 'open'",
-    "review": f"UPDATE reviews SET lease_until = {_PAST} WHERE lease_until IS NOT NULL",
+    "lease": f"UPDATE jobs SET lease_until = {PAST} WHERE state = 'running'",
+    "message": f"UPDATE jobs SET published_at = {PAST} WHERE state = 'published'",
+    "wait": f"UPDATE jobs SET run_at = {PAST} WHERE run_at > now()",
+    "deadline": f"UPDATE jobs SET deadline = {PAST} WHERE deadline IS NOT NULL",
+    "calls": f"UPDATE attempts SET opened_at = {PAST} WHERE outcome = 'open'",
+    "review": f"UPDATE reviews SET lease_until = {PAST} WHERE lease_until IS NOT NULL",
 }
 """By what has become old: how the owner makes it so, of all jobs or, with a further condition, of one."""
 _OF_ONE = {"calls": "job_id", "review": "job_id"}
@@ -70,7 +73,7 @@ class World:
 
     def __init__(self, house: House, database: Database) -> None:
         self.database = database
-        self._owner = psycopg.connect(house.admin_url, autocommit=True, row_factory=dict_row)
+        self._owner = psycopg.connect(house.admin_url, autocommit=True, row_factory=dict_row, options=NOT_TO_DISK)
         self._owner.execute(_FORGET)
         with database.system() as connection:
             for tenant in TENANTS:

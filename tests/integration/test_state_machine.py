@@ -11,15 +11,17 @@ others each time; a failure prints the steps that lead to it.
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
+from sqlalchemy import event
 
 from storage import leases
 from storage.database import Database
 from tests.house import House, settings_of
-from tests.integration.state_deeds import LONG
+from tests.integration.state_ends import LONG
 from tests.integration.state_life import Life
 from tests.integration.state_world import World
 
@@ -38,6 +40,12 @@ def life(house: House, database: Database) -> Callable[[], Life]:
         house, lease_seconds=LONG, heartbeat_seconds=LONG / 6, published_seconds=LONG, job_seconds=LONG, duty_seconds=LONG,
         sweep_seconds=1,
     )  # fmt: skip
+
+    def not_to_disk(connection: Any, _: object) -> None:
+        connection.execute("SET synchronous_commit = off")
+        connection.commit()
+
+    event.listen(database.engine, "connect", not_to_disk)
     return lambda: Life(World(house, database), periods)
 
 
@@ -47,9 +55,7 @@ def test_no_interleaving_loses_or_doubles_a_job(life: Callable[[], Life]) -> Non
     run_state_machine_as_test(life, settings=PLAYED)
 
 
-def test_a_machine_without_the_fence_check_is_caught(
-    life: Callable[[], Life], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_without_the_fence_check_is_caught(life: Callable[[], Life], monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: were an answer written without naming the fence, it would find the twin that does so."""
     monkeypatch.setattr(leases, "_ANSWERED", leases._ANSWERED.replace(" AND fence = %(fence)s", ""))
     with pytest.raises(AssertionError, match="took effect that must not"):
