@@ -20,10 +20,10 @@ local function register(state, scope)
 end
 
 -- Denied asks are sent away one behind the other, at the pace at which places free up, so that they do not come back
--- together.
-local function deny(state, key, what, till, pace, is_outage)
+-- together; not far while that pace is about to change.
+local function deny(state, key, what, till, pace, is_outage, spread)
   local back = till
-  if state.hint and state.hint > till and state.hint < till + 30 then back = state.hint end
+  if state.hint and state.hint > till and state.hint < till + (spread or 30) then back = state.hint end
   state.hint = back + 1 / math.max(pace, 0.1)
   save(key, state)
   return {0, math.ceil((back - now) * 1000000), is_outage, what, report(limits, model)}
@@ -51,23 +51,25 @@ if taken then
   return {1, math.max(0, math.floor((mine.start - now) * 1000000)), mine.probe and 1 or 0, '', report(limits, model)}
 end
 
+local flying = redis.call('ZCARD', FLIGHT)
+local turnover = math.max((model.average or {}).seconds or 1, 0.05)
+local recovered = math.max(10, math.max(limits.concurrent, model.concurrency.ceiling or 0) / turnover)  -- calls per second
 local breaker, probe = model.breaker, false
 if breaker and breaker.state == 'open' then
   if now < breaker.till then
-    return deny(model, MODEL, 'model breaker', breaker.till, 10, 1)
+    return deny(model, MODEL, 'model breaker', breaker.till, recovered, 1)
   end
   if breaker.probe and now < breaker.probe_till then
-    return deny(model, MODEL, 'model breaker', math.min(breaker.probe_till, now + 1), 10, 1)
+    return deny(model, MODEL, 'model breaker', math.min(breaker.probe_till, now + 1), recovered, 1)
   end
   probe = true
 end
 
 -- A probe is not held up by calls that hang at a provider that is away.
-local flying = redis.call('ZCARD', FLIGHT)
-local turnover = math.max((model.average or {}).seconds or 1, 0.05)
 if flying >= limits.concurrent and not probe then
-  local pace = limits.concurrent / turnover
-  return deny(model, MODEL, 'model concurrent', now + 1 / pace, pace, 0)
+  local c, pace = model.concurrency, limits.concurrent / turnover
+  local doubles = not c.ceiling or limits.concurrent < (c.quick or 0)
+  return deny(model, MODEL, 'model concurrent', now + 1 / pace, pace, 0, doubles and 1)
 end
 local tenants_own = ask.tenant_limits.concurrent
 if tenants_own and redis.call('ZCARD', TENANT_FLIGHT) >= tenants_own then
@@ -80,7 +82,7 @@ local output = math.min(average.output or ask.max_tokens / 4, ask.max_tokens)
 local amounts = {requests = 1, input_tokens = ask.input_tokens, output_tokens = output}
 local start, last = now, nil
 if model.paused and model.paused > start then
-  start, last = model.paused, {state = model, key = MODEL, what = 'model pause', pace = 10}
+  start, last = model.paused, {state = model, key = MODEL, what = 'model pause', pace = recovered}
 end
 local entered = {}
 for _, scope in ipairs({
@@ -108,7 +110,7 @@ for _, scope in ipairs({
 end
 if last and last.learning and model.learned then model.learned.busy = now end
 if start - now > ask.wait_seconds then
-  return deny(last.state, last.key, last.what, start, last.pace, 0)
+  return deny(last.state, last.key, last.what, start, last.pace, 0, last.learning and (model.learned or {}).doubt and 5)
 end
 
 for _, entry in ipairs(entered) do take(entry.window, entry.pace, start, entry.amount) end

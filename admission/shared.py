@@ -61,7 +61,7 @@ class SharedWindows:
             socket_connect_timeout=settings.redis_timeout_seconds,
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
-        self._admit, self._settle = self._script("admit"), self._script("settle")
+        self._admit, self._settle = self._script("admit"), self._script("ended", "learning", "settle")
         self._abandon = self._script("abandon")
         self._room, self._snapshot = self._script("room"), self._script("snapshot")
         self.known: dict[str, Known] = {}
@@ -149,10 +149,10 @@ class SharedWindows:
         """Close the connections."""
         self._redis.close()
 
-    def _script(self, name: str) -> Script:
+    def _script(self, *names: str) -> Script:
         package = files("admission")
-        window, operation = package.joinpath("window.lua"), package.joinpath(f"{name}.lua")
-        return self._redis.register_script(window.read_text("utf-8") + "\n" + operation.read_text("utf-8"))
+        parts = [package.joinpath(f"{name}.lua").read_text("utf-8") for name in ("window", *names)]
+        return self._redis.register_script("\n".join(parts))
 
     def _of_model(self, model: str) -> dict[str, Any]:
         found = self._configured.get(model)

@@ -68,6 +68,7 @@ class Provider:
         concurrent: calls at a time that it takes; None is any number.
         states_limits: it says so in headers.
         states_retry: a refusal carries ``retry-after``.
+        retry: the same one always; None is when it would take the next call.
         seconds: that a call takes.
         weather: what it does to a call that starts then, whatever its limits: None is nothing.
         others: calls that strangers with the same key made within the last 60 s.
@@ -78,6 +79,7 @@ class Provider:
     concurrent: int | None = None
     states_limits: bool = False
     states_retry: bool = False
+    retry: float | None = None
     seconds: float = 1.0
     weather: Callable[[float], FailureReason | None] = lambda _now: None
     others: Callable[[float], int] = lambda _now: 0
@@ -120,11 +122,12 @@ class Provider:
         """Calls it took a minute, on average over a span."""
         return (bisect_right(self.starts, till) - bisect_right(self.starts, since)) / (till - since) * 60
 
-    def fullest_minute(self) -> int:
-        """The most calls that it took within any 60 s."""
+    def fullest_minute(self, since: float | None = None) -> int:
+        """The most calls that were sent to it within any 60 s; those it refused count from ``since`` on, and not without it."""
         recent: deque[float] = deque()
         most = 0
-        for start in self.starts:
+        sent = self.starts if since is None else sorted(at for at in self.starts + self.refused if at >= since)
+        for start in sent:
             recent.append(start)
             while recent[0] <= start - 60:
                 recent.popleft()
@@ -132,8 +135,13 @@ class Provider:
         return most
 
     def _opens(self, now: float) -> float:
-        first = bisect_right(self.starts, now - 60)
-        return self.starts[first] + 60 - now if first < len(self.starts) else 1.0
+        """When it would take the next call; in bad weather, which is no limit, it just says a second."""
+        if self.retry is not None:
+            return self.retry
+        if self.requests is None or self.taken(now) < self.requests:
+            return 1.0
+        leaves = max(0, len(self.starts) - max(self.requests, 1))
+        return max(self.starts[leaves] + 60 - now, 0.0)
 
 
 class World:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from admission.gate import Gate
 from admission.settings import GateSettings
-from schemas.admission import Admitted, Ask, Limits, NotNow
+from schemas.admission import Abandoned, Admitted, Ask, Limits, NotNow
 from schemas.failure import FailureReason
 from schemas.usage import Usage
 from tests.admission_world import Clock, failed, gates, numbered
@@ -31,6 +31,7 @@ steps = st.lists(
         st.tuples(st.just("ask"), st.integers(0, 3), st.integers(1, 400)),
         st.tuples(st.just("end"), st.integers(0, 30), st.sampled_from(ENDS)),
         st.tuples(st.just("give up"), st.integers(0, 30)),
+        st.tuples(st.just("abandon"), st.integers(0, 30)),
         st.tuples(st.just("stray end"), st.integers(0, 30)),
         st.tuples(st.just("flood"), st.integers(0, 3), st.integers(1, 40)),
     ),
@@ -78,8 +79,8 @@ class Book:
 def test_no_sequence_of_events_overfills_a_window(
     house: House, steps: list[tuple[object, ...]], per_model: Limits, per_tenant: Limits
 ) -> None:
-    """Asks of two processes, two models and two tenants, ends of every kind, calls given up, strays and time: requests,
-    tokens and calls at a time of every scope stay within their limits in any 60 seconds."""
+    """Asks of two processes, two models and two tenants, ends of every kind, calls given up or abandoned, strays and time:
+    requests, tokens and calls at a time of every scope stay within their limits in any 60 seconds."""
     clock, book, number = Clock(), Book(), 0
     allowed = dict.fromkeys(MODELS, per_model) | dict.fromkeys(TENANTS, per_tenant)
     with gates(house.broker_url, clock, 2, GateSettings(limits={"*": per_model})) as made:
@@ -111,6 +112,10 @@ def _take_step(
             failure = failed(reason) if isinstance(reason, FailureReason) else None
             usage = Usage(input_tokens=ask.input_tokens, output_tokens=10)
             gate.settle(ask, usage=usage, failure=failure, seen=None)
+            del book.held[ask.attempt]
+        case ("abandon", int(which)) if book.held:
+            ask = _pick(book, which)
+            gate.abandon([Abandoned(attempt=ask.attempt, model=ask.model, tenant=ask.tenant)])
             del book.held[ask.attempt]
         case ("stray end", int(which)) if book.held:
             stray = numbered(_pick(book, which), 10_000 + which)

@@ -183,7 +183,7 @@ def test_abandoned_calls_free_their_places_and_nothing_else(house: House, clock:
     """Another process ends the reservations of a dead one: model and tenant have their places again, what was sent stays
     charged, and a late end of the dead changes nothing."""
     ask = PLAIN.model_copy(update={"tenant_limits": Limits(concurrent=2)})
-    with gates(house.broker_url, clock, 2, limited(requests=50, concurrent=3)) as (dead, sweeper):
+    with gates(house.broker_url, clock, 2, limited(requests=600, concurrent=3)) as (dead, sweeper):
         taken = [numbered(ask, 1), numbered(ask, 2), numbered(ask, 3, tenant="other")]
         assert all(isinstance(dead.admit(one), Admitted) for one in taken)
         charged = sweeper.snapshot()[0].windows
@@ -192,7 +192,7 @@ def test_abandoned_calls_free_their_places_and_nothing_else(house: House, clock:
         states = sweeper.snapshot()
         assert not any(state.in_flight for state in states)
         assert states[0].windows == charged
-        assert dead.admit(numbered(ask, 4)) == sweeper.admit(numbered(ask, 5))
+        assert dead.admit(numbered(ask, 4)) == sweeper.admit(numbered(ask, 5)) == Admitted()
         for late in taken:
             dead.settle(late, usage=None, failure=failed(FailureReason.OVERLOADED), seen=None)
         assert sweeper.snapshot()[0].in_flight == 2
