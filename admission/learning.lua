@@ -81,8 +81,8 @@ local function is_believable(learned, answered)
 end
 
 -- After seconds of traffic nobody can tell a limit from a bad spell: go on with what was answered, and grow fast as long as
--- that goes well. Each further refusal doubles the wait before that, up to 4 seconds, and shows at which pace the provider really answers:
--- of a limit that refills steadily, half a minute tells enough.
+-- that goes well. Each further refusal doubles the wait before that, up to 4 seconds, and shows at which pace the provider
+-- really answers: of a limit that refills steadily, half a minute tells enough.
 local function doubt_limit(learned, answered)
   local doubt = learned.doubt or {since = now, good = 0, refusals = 0, recent = 6 * ended(RING, now - 10)}
   local span = now - doubt.since
