@@ -66,11 +66,13 @@ def cancel(
         from jobs.cancel import cancel as end
 
         check_tenant(connection, tenant)
-        cancelled = end(connection.database, tenant, its_id)
+        ended = end(connection.database, tenant, its_id)
     if as_json:
-        print_json({"cancelled": cancelled})
-    elif cancelled:
-        print_line("1 job cancelled." if len(cancelled) == 1 else f"{len(cancelled):,} jobs cancelled.")
+        print_json({"cancelled": ended.jobs, "upload_dropped": ended.upload})
+    elif ended.upload:
+        print_line("The batch was still being received: it is dropped, and its idempotency key is free.")
+    elif ended.jobs:
+        print_line("1 job cancelled." if len(ended.jobs) == 1 else f"{len(ended.jobs):,} jobs cancelled.")
     else:
         print_line("Nothing to cancel: it was over already.")
 

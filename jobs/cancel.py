@@ -1,7 +1,9 @@
 """Cancel a job or a batch, and queue a batch's failed jobs again."""
 
+from dataclasses import dataclass, field
 from uuid import UUID
 
+from jobs import upload
 from storage import batches, bell, jobs
 from storage.database import Database
 
@@ -10,15 +12,27 @@ class NotFound(LookupError):
     """This tenant has no such job or batch."""
 
 
-def cancel(database: Database, tenant_id: str, which: UUID, *, actor: str = "producer") -> list[UUID]:
-    """Cancel a job, or all of a batch that is not over yet.
+@dataclass(frozen=True)
+class Cancelled:
+    """What a cancellation ended.
 
-    Returns:
-        The jobs cancelled; empty where all were over already.
+    Attributes:
+        jobs: empty where all were over already.
+        upload: the batch was still being received and had no jobs yet; its lines are gone and its key is free.
+    """
+
+    jobs: list[UUID] = field(default_factory=list)
+    upload: bool = False
+
+
+def cancel(database: Database, tenant_id: str, which: UUID, *, actor: str = "producer") -> Cancelled:
+    """Cancel a job, or all of a batch that is not over yet.
 
     Raises:
         NotFound: no job or batch has this id.
     """
+    if upload.drop(database, tenant_id, which):
+        return Cancelled(upload=True)
     with database.tenant(tenant_id) as connection:
         if jobs.head(connection, which) is not None:
             cancelled = jobs.cancel(connection, job_id=which)
@@ -27,7 +41,7 @@ def cancel(database: Database, tenant_id: str, which: UUID, *, actor: str = "pro
         else:
             raise NotFound(f"There is no job or batch {which}.")
         jobs.note_event(connection, tenant_id, cancelled, "cancelled", actor)
-    return cancelled
+    return Cancelled(cancelled)
 
 
 def retry_failed(database: Database, tenant_id: str, batch_id: UUID, *, actor: str = "producer") -> list[UUID]:

@@ -20,7 +20,7 @@ from benchmarks.figures import percentile
 from jobs.dispatch import Dispatcher, Publisher
 from schemas.ids import new_id
 from storage import fairness, leases, queue
-from storage.database import Database
+from storage.database import PLANS, Database
 from tasks import catalogue
 from workers.publisher import CeleryPublisher
 
@@ -245,17 +245,18 @@ class House:
 
     def _plans(self) -> str:
         """Of the statements that could grow with the backlog."""
-        with psycopg.connect(self._ground.app_url, options="-c plan_cache_mode=force_generic_plan") as connection:
+        with psycopg.connect(self._ground.app_url, options=PLANS) as connection:
             with self._ground.database() as database, database.system() as reading:
                 waiting = [of.tenant_id for of in fairness.waiting(reading) if of.priority == 0]
                 most = dict.fromkeys(waiting[:WINDOW], 10)
                 firsts = fairness.first_jobs(reading, 0, most, list(catalogue()))
             connection.execute("SET LOCAL ROLE assay_system")
-            asked = {"priority": 0, "tenants": list(most), "most": list(most.values()), "tasks": list(catalogue())}
+            tasks = fairness.numbered(catalogue())
+            asked = {"priority": 0, "tenants": list(most), "most": list(most.values()), **tasks}
             ids = [first.job_id for first in firsts[:WINDOW]]
             told = [
                 ("fairness.waiting", plans.explained(connection, fairness._WAITING, {})),
-                ("fairness.first_jobs", plans.explained(connection, fairness._FIRST_JOBS, asked)),
+                ("fairness.first_jobs", plans.explained(connection, fairness.first_jobs_statement(len(tasks)), asked)),
                 ("queue.window", plans.explained(connection, queue._IN_WINDOW, {})),
                 ("queue.put_due_in_line", plans.explained(connection, queue._DUE, {"most": queue.MOST_DUE})),
                 ("queue.take", plans.explained(connection, queue._TAKE, {"ids": ids})),

@@ -138,7 +138,7 @@ class Deeds:
         job = self.model[job_id]
         which = job.batch if whole_batch and job.batch is not None else job_id
         with self.step():
-            done = cancel(self.database, job.tenant, which)
+            done = cancel(self.database, job.tenant, which).jobs
             of_which = [other for other in self.model if which in {other, self.model[other].batch}]
             assert set(done) == {other for other in of_which if self.model[other].cancel()}
 

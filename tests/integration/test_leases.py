@@ -125,7 +125,7 @@ def test_renewal_tells_what_is_lost(database: Database, tenant: str) -> None:
 def test_a_cancelled_job_is_not_answered_but_its_call_is_booked(house: House, database: Database, tenant: str) -> None:
     """Cancelling wins over a reply that is under way; the tokens of that reply are recorded all the same."""
     claimed = claim(database, tenant)
-    assert cancel.cancel(database, tenant, claimed.job_id) == [claimed.job_id]
+    assert cancel.cancel(database, tenant, claimed.job_id).jobs == [claimed.job_id]
     assert not answer(database, claimed)
     with database.tenant(tenant) as connection:
         attempts.settle(connection, claimed, Settlement(1, AttemptOutcome.REJECTED, REPLY))

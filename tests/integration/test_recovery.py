@@ -143,7 +143,7 @@ def test_a_running_job_that_is_cancelled_stays_cancelled(
     workers.start(1, ASSAY_HEARTBEAT_SECONDS="60", ASSAY_LEASE_SECONDS="120")
     batch = submit_texts(database, tenant, ["Ticket: billing"])
     eventually(lambda: running(house) == 1 and house.provider.invoice(), "the answer has begun to come")
-    (cancelled,) = cancel(database, tenant, batch)
+    (cancelled,) = cancel(database, tenant, batch).jobs
     booked = "SELECT outcome, failure_reason FROM attempts WHERE job_id = %s AND outcome <> 'open'"
     assert eventually(lambda: house.query(booked, cancelled), "the call is booked") == [("failed", "cancelled")]
     assert len(house.provider.invoice()) == 1

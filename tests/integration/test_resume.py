@@ -317,6 +317,17 @@ def test_an_open_batch_says_how_far_it_is(house: House, database: Database, tena
     assert "is still being received: 2,000 lines so far" in done.stderr
 
 
+def test_an_open_batch_can_be_cancelled(house: House, database: Database, tenant: str) -> None:
+    """`assay cancel` drops what has arrived and says so; the key is free, and another tenant finds no such batch."""
+    break_off(database, tenant, lines())
+    batch_id = house.query("SELECT id FROM batches WHERE tenant_id = %s", tenant)[0][0]
+    assert run_assay(house, "cancel", str(batch_id)).returncode == 2
+    done = run_assay(house, "cancel", str(batch_id), "--tenant", tenant)
+    assert done.stdout == "The batch was still being received: it is dropped, and its idempotency key is free.\n"
+    assert [count(house, table, tenant) for table in ("jobs", "inputs", "arrivals", "batches")] == [0, 0, 0, 0]
+    assert send(database, tenant, lines(10)).total == 10
+
+
 def test_the_command_says_how_many_lines_were_there(house: House, database: Database, tenant: str) -> None:
     """`assay submit` continues an upload of the same lines, and passes on class and outage policy."""
     options = JobOptions(deadline=timedelta(hours=1), priority=Priority.HIGH, on_outage=OnOutage.PERSON)

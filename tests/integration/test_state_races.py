@@ -176,7 +176,7 @@ def submits(scene: Scene, database: Database) -> bool:
 
 def cancels(scene: Scene, database: Database) -> bool:
     """The producer."""
-    return bool(cancel.cancel(database, scene.tenant, scene.job_id))
+    return bool(cancel.cancel(database, scene.tenant, scene.job_id).jobs)
 
 
 def sweeps(scene: Scene, database: Database) -> bool:
