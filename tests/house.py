@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -20,9 +22,10 @@ from jobs.dispatch import Dispatcher, Publisher
 from schemas.ids import new_id
 from schemas.job import JobOptions, JobView
 from schemas.settings import Settings
-from stack.commands import with_this_python, worker_command
+from stack.commands import worker_command
 from stack.scripted import ScriptedProvider
 from storage.database import Database
+from tests.worker_process import start_worker
 
 Fact = TypeVar("Fact")
 
@@ -48,6 +51,32 @@ QUICK = {
     "ASSAY_BREAKER_OPEN_MAX_SECONDS": "1",
 }
 """The same machinery with short periods."""
+
+_FORGET = b"""
+DO $$
+DECLARE
+    work regclass[] := '{jobs, inputs, attempts, answers, events, reviews, batches, workers, fair_clocks, fair_shares,
+        webhooks}';
+    emptied regclass;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    WITH RECURSIVE reached AS (
+        SELECT unnest(work) AS one
+        UNION SELECT conrelid::regclass FROM pg_constraint JOIN reached ON confrelid = one WHERE contype = 'f'
+    ) SELECT array_agg(one) FROM reached INTO work;
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', array_to_string(work, ', '));
+    IF pg_table_size('jobs') + pg_table_size('arrivals') > 2000000 THEN
+        EXECUTE format('TRUNCATE %s', array_to_string(work, ', '));
+    ELSE
+        FOREACH emptied IN ARRAY work LOOP
+            EXECUTE format('DELETE FROM %s', emptied);
+        END LOOP;
+    END IF;
+    UPDATE duties SET holder = NULL, held_until = NULL, turn_at = now(), resumed_at = now() - interval '1 hour';
+END $$
+"""
+"""Tables of work and what refers to them. A few rows are deleted, because TRUNCATE makes new files for over a hundred tables and
+indexes each time. In the end it is as if somebody had swept all the time: the grace after a gap is a test's own subject."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +107,7 @@ class House:
     def forget_jobs(self) -> None:
         """Empty all tables of work, past the append-only triggers: only the owner of the tables can."""
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute(
-                "TRUNCATE jobs, inputs, attempts, answers, events, reviews, batches, workers, fair_clocks, fair_shares CASCADE"
-            )
-            # As if somebody had swept all the time: the grace after a gap is a test's own subject.
-            connection.execute(
-                "UPDATE duties SET holder = NULL, held_until = NULL, turn_at = now(), resumed_at = now() - interval '1 hour'"
-            )
+            connection.execute(_FORGET)
 
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Look at the database as its owner, past row-level security."""
@@ -103,7 +126,7 @@ class Workers:
     def __init__(self, house: House, logs: Path) -> None:
         self._house = house
         self._logs = logs
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[ForkServerProcess] = []
 
     def start(self, count: int = 1, **environment: str) -> list[int]:
         """Start worker processes and return their process ids once they consume."""
@@ -111,19 +134,13 @@ class Workers:
         for _ in range(count):
             number = len(self._processes) + 1
             log = self._logs / f"worker-{number}.log"
-            with log.open("wb") as output:
-                process = subprocess.Popen(
-                    with_this_python(worker_command(f"w{number}")),
-                    env=self._house.environment(**environment),
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            log.touch()
+            process = start_worker(worker_command(f"w{number}"), self._house.environment(**environment), log)
             self._processes.append(process)
             started.append((process, log))
         for process, log in started:
-            eventually(lambda p=process, at=log: p.poll() is not None or " ready." in at.read_text(), "worker is up")
-            assert process.poll() is None, log.read_text()
+            eventually(partial(_is_up_or_dead, process, log), "worker is up")
+            assert process.is_alive(), log.read_text()
         return [process.pid for process, _ in started]
 
     def logs(self) -> str:
@@ -132,17 +149,23 @@ class Workers:
 
     def ended(self, pid: int) -> bool:
         """Whether a process has ended, by itself or killed."""
-        return next(p for p in self._processes if p.pid == pid).poll() is not None
+        return not self._process(pid).is_alive()
 
     def deaths(self) -> list[int]:
         """Exit codes of the processes that ended by a signal."""
-        return [p.returncode for p in self._processes if p.poll() is not None and p.returncode < 0]
+        return [code for p in self._processes if (code := p.exitcode) is not None and code < 0]
 
     def kill(self, pid: int, how: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal and wait for the process to end; returns its exit code."""
-        process = next(p for p in self._processes if p.pid == pid)
-        process.send_signal(how)
-        return process.wait(timeout=PATIENCE_SECONDS)
+        process = self._process(pid)
+        if process.is_alive():
+            os.kill(pid, how)
+        process.join(timeout=PATIENCE_SECONDS)
+        assert process.exitcode is not None, f"{pid} has not ended"
+        return process.exitcode
+
+    def _process(self, pid: int) -> ForkServerProcess:
+        return next(p for p in self._processes if p.pid == pid)
 
     def __enter__(self) -> Self:
         return self
@@ -151,9 +174,12 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self._processes:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            process.kill()
+            process.join()
+
+
+def _is_up_or_dead(process: ForkServerProcess, log: Path) -> bool:
+    return not process.is_alive() or " ready." in log.read_text()
 
 
 class RecordingPublisher:

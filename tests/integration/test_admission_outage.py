@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,41 +13,14 @@ from admission.gate import Gate
 from admission.settings import GateSettings
 from schemas.admission import Abandoned, Admitted, Limits, NotNow, SeenRates
 from schemas.failure import FailureReason
-from stack.home import open_home
 from stack.ports import LOOPBACK, free_port
-from stack.valkey import answers, valkey_part
 from tests.admission_world import MODEL, PLAIN, USAGE, failed, numbered
 from tests.house import eventually
+from tests.own_valkey import OwnValkey
 
 QUICK = GateSettings(
     limits={"*": Limits(concurrent=6)}, redis_timeout_seconds=0.3, redis_again_seconds=0.1, wait_seconds=2
 )
-
-
-class OwnValkey:
-    """A server of this test's own, which it may stop."""
-
-    def __init__(self, home: Path) -> None:
-        self._part = valkey_part(open_home(home))
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = self._part.url
-
-    def start(self) -> None:
-        """Start it, empty."""
-        self._part.before()
-        self._process = subprocess.Popen(self._part.command, stdout=subprocess.DEVNULL)
-        eventually(lambda: answers(self.url or ""), "Valkey answers")
-
-    def send(self, how: signal.Signals) -> None:
-        """Stop it, freeze it, thaw it."""
-        assert self._process is not None
-        self._process.send_signal(how)
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
 
 @pytest.fixture

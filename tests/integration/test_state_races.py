@@ -7,9 +7,9 @@ one, and so on, and with the parts exchanged: no luck involved. Batches meet as 
 import random
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, cast
@@ -60,11 +60,15 @@ Deed = Callable[[Scene, Database], bool]
 class Halting(Database):
     """Stands still after so many statements, with its transaction open, until it is told to go on."""
 
-    def __init__(self, url: str, statements: int) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__(url)
+        self.halt_after(0)
+        event.listen(self.engine, "after_cursor_execute", self._executed)
+
+    def halt_after(self, statements: int) -> None:
+        """The next time, and once."""
         self.halted, self.reached, self.go_on = False, threading.Event(), threading.Event()
         self._left = statements
-        event.listen(self.engine, "after_cursor_execute", self._executed)
 
     def _executed(self, *_: object) -> None:
         self._left -= 1
@@ -74,29 +78,55 @@ class Halting(Database):
             assert self.go_on.wait(PATIENCE_SECONDS)
 
 
-def meet(scene: Scene, first: Deed, second: Deed, statements: int) -> tuple[bool, bool, bool]:
-    """The first halts after so many statements until the second is through or waits for it.
+@dataclass(frozen=True)
+class Two:
+    """Two processes, each with its connections."""
 
-    Returns:
-        Whether the first and the second had their effect, and whether the first halted at all.
-    """
-    halting, other = Halting(scene.house.app_url, statements), Database(scene.house.app_url)
+    one: Halting
+    other: Database
 
-    def do_first() -> bool:
-        try:
-            return first(scene, halting)
-        finally:
-            halting.reached.set()
+    def meet(self, scene: Scene, first: Deed, second: Deed, statements: int) -> tuple[bool, bool, bool]:
+        """The first halts after so many statements until the second is through or waits for it.
 
-    with closing(halting), closing(other), ThreadPoolExecutor(2) as pool:
-        one = pool.submit(do_first)
-        try:
-            assert halting.reached.wait(PATIENCE_SECONDS)
-            two = pool.submit(second, scene, other)
-            eventually(lambda: wait([two], timeout=0.05).done or somebody_waits(scene.house), "it is through, or waits")
-        finally:
-            halting.go_on.set()
-        return one.result(), two.result(), halting.halted
+        Returns:
+            Whether the first and the second had their effect, and whether the first halted at all.
+        """
+        self.one.halt_after(statements)
+
+        def do_first() -> bool:
+            try:
+                return first(scene, self.one)
+            finally:
+                self.one.reached.set()
+
+        with ThreadPoolExecutor(2) as pool:
+            done_first = pool.submit(do_first)
+            try:
+                assert self.one.reached.wait(PATIENCE_SECONDS)
+                done_second = pool.submit(second, scene, self.other)
+                eventually(lambda: is_through(done_second) or somebody_waits(scene.house), "it is through, or waits")
+            finally:
+                self.one.go_on.set()
+            return done_first.result(), done_second.result(), self.one.halted
+
+
+@contextmanager
+def two_of(house: House) -> Iterator[Two]:
+    """Two who meet."""
+    with closing(Halting(house.app_url)) as one, closing(Database(house.app_url)) as other:
+        yield Two(one, other)
+
+
+@pytest.fixture
+def two(house: House) -> Iterator[Two]:
+    """Two who meet."""
+    with two_of(house) as both:
+        yield both
+
+
+def is_through(deed: "Future[bool]") -> bool:
+    """It has ended, or does within a moment."""
+    return bool(wait([deed], timeout=0.05).done)
 
 
 def somebody_waits(house: House) -> bool:
@@ -255,34 +285,38 @@ CANCELLED: list[tuple[Making, Deed]] = [
 
 
 @pytest.mark.parametrize(("make", "one", "other"), ONE_WINS)
-def test_one_of_two_wins(house: House, database: Database, tenant: str, make: Making, one: Deed, other: Deed) -> None:
+def test_one_of_two_wins(
+    house: House, database: Database, tenant: str, two: Two, make: Making, one: Deed, other: Deed
+) -> None:
     """Wherever the one stands still when the other comes, exactly one of them has its effect, and no deadlock surfaces."""
     for first, second in ((one, other), (other, one)):
         for statements in count(2):
             house.forget_jobs()
-            won_first, won_second, halted = meet(make(house, database, tenant), first, second, statements)
+            won_first, won_second, halted = two.meet(make(house, database, tenant), first, second, statements)
             assert (won_first, won_second) in {(True, False), (False, True)}, f"halted after {statements} statements"
             if not halted:
                 break
 
 
 @pytest.mark.parametrize(("make", "other"), CANCELLED)
-def test_a_cancellation_comes_through(house: House, database: Database, tenant: str, make: Making, other: Deed) -> None:
+def test_a_cancellation_comes_through(
+    house: House, database: Database, tenant: str, two: Two, make: Making, other: Deed
+) -> None:
     """Whatever else is being done to a job that is not over: it is cancelled in the end, and its lease is gone."""
     for first, second in ((cancels, other), (other, cancels)):
         for statements in count(2):
             house.forget_jobs()
-            *_, halted = meet(make(house, database, tenant), first, second, statements)
+            *_, halted = two.meet(make(house, database, tenant), first, second, statements)
             assert house.query("SELECT state, lease_until FROM jobs") == [("cancelled", None)]
             if not halted:
                 break
 
 
-def test_one_key_is_one_job_for_two_at_a_time(house: House, database: Database, tenant: str) -> None:
+def test_one_key_is_one_job_for_two_at_a_time(house: House, database: Database, tenant: str, two: Two) -> None:
     """Two submissions under one key at the same moment: one makes the job, the other finds it."""
     for statements in count(2):
         house.forget_jobs()
-        made_first, made_second, halted = meet(Scene(house, tenant, new_id()), submits, submits, statements)
+        made_first, made_second, halted = two.meet(Scene(house, tenant, new_id()), submits, submits, statements)
         assert (made_first, made_second) in {(True, False), (False, True)}
         assert house.query("SELECT count(*) FROM jobs") == [(1,)]
         if not halted:
