@@ -62,6 +62,12 @@ def set_share(
     input_tokens: Annotated[int | None, typer.Option("--input-tokens-per-minute", help="0: no limit.")] = None,
     output_tokens: Annotated[int | None, typer.Option("--output-tokens-per-minute", help="0: no limit.")] = None,
     concurrent: Annotated[int | None, typer.Option("--concurrent-calls", help="0: no limit.")] = None,
+    partial_text: Annotated[
+        bool | None,
+        typer.Option(
+            "--partial-text/--no-partial-text", help="Whether what a model writes may be followed while it does."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a tenant's share of the work, or what it may take of the model provider."""
@@ -72,6 +78,8 @@ def set_share(
     changes: dict[str, float | None] = {name: value or None for name, value in limits.items() if value is not None}
     if weight is not None:
         changes["weight"] = weight
+    if partial_text is not None:
+        changes["partial_text"] = partial_text
     if not changes:
         raise wrong_usage("Nothing to change: give --weight or one of the limits.")
     with connected_database() as connection:

@@ -9,12 +9,13 @@ from typing import Any
 from uuid import UUID
 
 from jobs.cancel import NotFound
+from schemas.access import Role
 from schemas.ids import new_id
 from storage import tenants
 from storage.database import Database
 
 KEY_PREFIX = "assay_"
-ROLES = ("producer", "reviewer", "operator")
+ROLES = tuple(role.value for role in Role)
 _TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -36,13 +37,13 @@ def create_tenant(database: Database, tenant_id: str, name: str) -> None:
 
 
 def set_share(database: Database, tenant_id: str, changes: Mapping[str, float | None]) -> None:
-    """Change a tenant's weight or limits (:data:`storage.tenants.SHARES`); they hold from the next job on.
+    """Change a tenant's weight, limits or what may be seen of its jobs (:data:`storage.tenants.SHARES`), from the next job on.
 
     Raises:
         TenancyRefused: there is no such tenant, or a figure is not above 0.
     """
     for name, value in changes.items():
-        if value is not None and not value > 0:
+        if value is not None and not isinstance(value, bool) and not value > 0:
             raise TenancyRefused(f"{name.replace('_', ' ')}: {value:g} is not above 0")
     with database.system() as connection:
         if not tenants.set_share(connection, tenant_id, changes):

@@ -5,9 +5,12 @@ start with ``ASSAY_``.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.alerts import read_rules
 
 PROVIDER_URL = "https://api.anthropic.com"
 """Where the real model API answers when ANTHROPIC_BASE_URL is unset and a key is set."""
@@ -44,6 +47,29 @@ class Settings(BaseSettings):
     worker_slots: int = Field(default=50, ge=1, le=200, description="jobs that one process runs at a time")
     calls_per_client: int = Field(default=25, ge=1, le=100, description="a larger shared pool costs CPU (httpcore)")
     native_submit: bool = Field(default=True, description="accept documents in Celery messages (send_task)")
+
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="log lines for people or for programs"
+    )
+
+    # The web: API, review desk, operators' pages
+    url: str | None = Field(default=None, description="where the API is; the command line then speaks to it")
+    api_key: SecretStr | None = Field(default=None, description="the key with which the command line speaks to it")
+    web_port: int = Field(default=8400, ge=0, le=65535, description="of `assay up`; 0 takes any that is free")
+    web_public_url: str | None = Field(default=None, description="as people and webhooks reach it, for links")
+    web_secure_cookies: bool = Field(default=False, description="sign-in over TLS alone; set it behind a TLS proxy")
+    web_requests_per_minute: int = Field(default=6000, ge=1, description="per API key that has no limit of its own")
+    webhook_private: bool = Field(
+        default=False, description="webhooks may lead to private addresses and over plain HTTP"
+    )
+    stream_key: SecretStr | None = Field(
+        default=None, min_length=32, description="seals partial text on its way through Redis; unset: no partial text"
+    )
+
+    alerts: str | None = Field(
+        default=None,
+        description="alert rules: a JSON array, or the path of a file with one; unset: the defaults; []: none",
+    )
 
     # Time, in seconds
     lease_seconds: float = Field(default=30, ge=1)
@@ -88,12 +114,19 @@ class Settings(BaseSettings):
 
     @field_validator(
         "database_url", "database_admin_url", "redis_url", "broker_url", "anthropic_api_key", "anthropic_base_url",
-        mode="before",
+        "url", "api_key", "web_public_url", "stream_key", "alerts", mode="before",
     )  # fmt: skip
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         """Compose files pass an unset variable on as an empty one."""
         return None if value == "" else value
+
+    @field_validator("alerts")
+    @classmethod
+    def _rules_parse(cls, value: str | None) -> str | None:
+        """Refused at the start of a process, not when they are first looked at."""
+        read_rules(value)
+        return value
 
     @property
     def broker(self) -> str | None:

@@ -19,8 +19,10 @@ def insert(connection: Connection, tenant_id: str, name: str) -> bool:
 
 SHARES = (
     "weight", "requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute", "concurrent_calls",
+    "partial_text",
 )  # fmt: skip
-"""What an operator may set for a tenant: its weight among tenants, and its limits; None is no limit."""
+"""What an operator may set for a tenant: its weight among tenants, its limits (None is no limit), and whether text
+of its running jobs may be followed."""
 
 
 def set_share(connection: Connection, tenant_id: str, changes: Mapping[str, float | None]) -> bool:

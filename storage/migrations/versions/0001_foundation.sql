@@ -212,6 +212,9 @@ CREATE TRIGGER attempts_stay BEFORE DELETE ON attempts FOR EACH ROW EXECUTE FUNC
 CREATE TRIGGER answers_stay BEFORE UPDATE OR DELETE ON answers FOR EACH ROW EXECUTE FUNCTION assay_refuse_change();
 CREATE TRIGGER events_stay BEFORE UPDATE OR DELETE ON events FOR EACH ROW EXECUTE FUNCTION assay_refuse_change();
 
+-- Before row-level security, which binds an owner who is no superuser, as on managed servers.
+INSERT INTO tenants (id, name) VALUES ('default', 'Default tenant');
+
 -- Row-level security: forced, so that it binds the owner too.
 DO $$
 DECLARE
@@ -267,4 +270,3 @@ REVOKE ALL ON FUNCTION assay_make_partitions(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION assay_make_partitions(integer) TO assay_system;
 
 SELECT assay_make_partitions(3);
-INSERT INTO tenants (id, name) VALUES ('default', 'Default tenant');
