@@ -17,6 +17,7 @@ from schemas.failure import Failure, FailureReason
 from storage import attempts
 from storage.attempts import Settlement
 from storage.leases import Claim
+from telemetry.context import note
 
 
 class JobLedger:
@@ -46,6 +47,7 @@ class JobLedger:
     def open(self, call: Call) -> int | Failure:
         """Record a call before it is made. A failure means: do not call, the job is no longer ours."""
         self.number += 1
+        note(attempt=self.number)
         if self.number > self._first and not self._admitted(call):
             return self._stopped()
         self._abort.wait(self._after)

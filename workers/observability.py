@@ -3,23 +3,15 @@
 import logging
 import sys
 
+from telemetry.logs import Format
+from telemetry.logs import set_up_logging as set_up
 
-def set_up_logging() -> None:
+
+def set_up_logging(form: Format) -> None:
     """One line per event on standard error. Celery's line per message is left out: it repeats return values."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    set_up(
+        form, "beat" if "beat" in sys.argv else "worker", filters=[("celery.worker.consumer.consumer", _without_bodies)]
     )
-    logging.getLogger("celery.worker.consumer.consumer").addFilter(_without_bodies)
-    for noisy in (
-        "celery.worker.strategy",
-        "celery.app.trace",
-        "celery.beat",
-        "httpx2",
-        "httpcore2",
-        "anthropic",
-        "kombu",
-    ):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def _without_bodies(record: logging.LogRecord) -> bool:

@@ -95,15 +95,23 @@ class Solitary:
 def main(arguments: list[str]) -> None:
     """The process: adopt the claim, run the job, end."""
     from jobs.execute import go_on
+    from telemetry.context import about
+    from telemetry.traces import set_up_traces, span_of_job
     from workers.environment import worker_settings
     from workers.observability import set_up_logging
     from workers.wiring import solitary_workplace
 
     threading.Thread(target=_end_with_the_worker, name="lifeline", daemon=True).start()
-    set_up_logging()
+    settings = worker_settings()
+    set_up_logging(settings.log_format)
+    set_up_traces("worker")
     tenant_id, job_id, fence = arguments
-    place = solitary_workplace(worker_settings(), HeldLeases())
-    go_on(place, tenant_id, UUID(job_id), int(fence))
+    place = solitary_workplace(settings, HeldLeases())
+    with (
+        about(job_id=job_id, tenant_id=tenant_id),
+        span_of_job("run alone", UUID(job_id), {"assay.tenant_id": tenant_id}),
+    ):
+        go_on(place, tenant_id, UUID(job_id), int(fence))
 
 
 def _end_with_the_worker() -> None:
