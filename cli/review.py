@@ -1,28 +1,27 @@
 """`assay review`: a person's turn, from the terminal."""
 
-import getpass
-import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import review_bulk, review_second
 from cli.connect import check_tenant, connected_database
 from cli.documents import read_json
 from cli.errors import work_failed, wrong_usage
 from cli.options import DEFAULT_TENANT, AsJson, JobId, Tenant, read_id
 from cli.output import as_json as json_text
 from cli.output import print_fields, print_json, print_line, print_table
+from cli.reviewers import ReasonOption, Reviewer, TaskOption, part_of_queue, reviewer_name
 
 if TYPE_CHECKING:
     from jobs.review import ReviewItem
 
 review_app = typer.Typer(no_args_is_help=True, help="Jobs that wait for a person: list, claim, decide.")
-
-Reviewer = Annotated[
-    str | None, typer.Option("--as", metavar="NAME", show_default=False, help="Who decides; else your login name.")
-]
-TaskOption = Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only this task.")]
+review_app.command("clusters")(review_bulk.clusters)
+review_app.command("bulk-accept")(review_bulk.bulk_accept)
+review_app.command("rate")(review_second.rate)
+review_app.command("agreement")(review_second.agreement)
 
 
 class Choice(StrEnum):
@@ -37,17 +36,18 @@ class Choice(StrEnum):
 @review_app.command("list")
 def list_reviews(
     task: TaskOption = None,
+    reason: ReasonOption = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 100,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
-    """List what waits, oldest first."""
-    _check_task(task)
+    """List what waits, the most valuable first: nearest deadline, then what is at stake, then age."""
+    only = part_of_queue(task, reason)
     with connected_database() as connection:
         from jobs.review import list_waiting
 
         check_tenant(connection, tenant)
-        waiting = list_waiting(connection.database, tenant, task=task, limit=limit)
+        waiting = list_waiting(connection.database, tenant, limit=limit, only=only)
     if as_json:
         print_json(waiting)
         return
@@ -65,23 +65,24 @@ def list_reviews(
 @review_app.command("claim")
 def claim(
     job: Annotated[
-        str | None, typer.Argument(metavar="[JOB]", show_default=False, help="This one; else the oldest.")
+        str | None, typer.Argument(metavar="[JOB]", show_default=False, help="This one; else the most valuable.")
     ] = None,
     task: TaskOption = None,
+    reason: ReasonOption = None,
     reviewer: Reviewer = None,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
     """Take a review for a while, and show all that is needed to decide it."""
     job_id = None if job is None else read_id(job, "job")
-    _check_task(task)
+    only = part_of_queue(task, reason)
     name = reviewer_name(reviewer)
     with connected_database() as connection:
         from jobs.review import claim as take
 
         check_tenant(connection, tenant)
         seconds = connection.settings.review_lease_seconds
-        item = take(connection.database, tenant, name, seconds, job_id=job_id, task=task)
+        item = take(connection.database, tenant, name, seconds, job_id=job_id, only=only)
     if item is None and job_id is not None:
         raise work_failed(f"There is nothing to claim of job {job_id}: it is not in review, or somebody else holds it.")
     if as_json:
@@ -90,6 +91,22 @@ def claim(
         print_line("Nothing waits for a person.")
     else:
         _print_item(item)
+
+
+@review_app.command("release")
+def release(job: JobId, reviewer: Reviewer = None, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
+    """Give a review back undecided; for half an hour it is not your next one."""
+    job_id = read_id(job, "job")
+    name = reviewer_name(reviewer)
+    with connected_database() as connection:
+        from jobs.review import release as give_back
+
+        check_tenant(connection, tenant)
+        give_back(connection.database, tenant, job_id, name)
+    if as_json:
+        print_json({"job_id": job_id, "released_by": name})
+    else:
+        print_line(f"review of job {job_id} released by {name}")
 
 
 @review_app.command("decide")
@@ -131,19 +148,6 @@ def decide(
         print_line(f"job {job_id} answered by {name}")
 
 
-def reviewer_name(given: str | None) -> str:
-    """The name given, else the operating system's name of the user."""
-    name = given
-    if name is None:
-        try:
-            name = getpass.getuser()
-        except (KeyError, OSError):  # no such user: a container with a bare uid
-            name = f"uid-{os.getuid()}"
-    if not name.strip() or "\x00" in name:
-        raise wrong_usage("--as is empty; give a name.")
-    return name.strip()
-
-
 def _answer_given(decision: Choice, answer: str | None, reason: str | None) -> dict[str, Any] | None:
     """The answer of an edit; options that do not go with the decision are refused."""
     if answer is not None and decision is not Choice.EDIT:
@@ -160,13 +164,6 @@ def _answer_given(decision: Choice, answer: str | None, reason: str | None) -> d
     if not isinstance(value, dict):
         raise wrong_usage("The answer must be a JSON object: the task's output.")
     return value
-
-
-def _check_task(task: str | None) -> None:
-    if task is not None:
-        from tasks import find_task
-
-        find_task(task)
 
 
 def _holder(waiting: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import logging
 from uuid import UUID
 
-from jobs import steps, upload
+from jobs import review_upkeep, steps, upload
 from jobs.steps import Step
 from schemas.settings import Settings
 from storage import duties, queue, workers
@@ -46,7 +46,19 @@ def sweep(database: Database, settings: Settings, holder: UUID) -> Swept | None:
             "swept: %d messages lost, %d jobs of dead workers, %d calls unknown",
             swept.republished, swept.recovered, len(swept.lost_calls),
         )  # fmt: skip
+    _keep_desk(database)
     return swept
+
+
+def _keep_desk(database: Database) -> None:
+    try:
+        settled, drawn = review_upkeep.settle_decisions(database), review_upkeep.sample_answers(database)
+    except Exception as error:
+        # What was swept is committed, and its caller has reservations to free: the desk's turn comes again with the next sweep.
+        _log.warning("the review desk's upkeep: %s; trying again", type(error).__name__)
+        return
+    if settled or drawn:
+        _log.info("review desk: %d decisions took effect, %d answers drawn for a second look", settled, drawn)
 
 
 def keep_house(database: Database, *, months_ahead: int = 3, worker_days: int = 7) -> int:
