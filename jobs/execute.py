@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -145,7 +147,7 @@ def _run(place: Workplace, begun: Begun) -> None:
     with place.held.holding(begun.claim, abort):
         ledger = JobLedger(place, begun.claim, abort, begun.reserved, deadline)
         try:
-            result = _ask(place, begun.first, ledger, abort, deadline)
+            result = _ask(place, begun.claim, begun.first, ledger, abort, deadline)
             if isinstance(result, Failure):
                 ledger.finish(result)
             conclude(place, begun.claim, result, ledger)
@@ -160,8 +162,21 @@ def _deadline(settings: Settings, claim: Claim) -> float:
 
 
 def _ask(
-    place: Workplace, first: Prepared | Failure, ledger: JobLedger, abort: Abort, deadline: float
+    place: Workplace, claim: Claim, first: Prepared | Failure, ledger: JobLedger, abort: Abort, deadline: float
 ) -> Answer | Failure:
     if isinstance(first, Failure):
         return first
-    return pursue(first, place.provider, ledger, deadline=deadline, settings=place.settings, abort=abort).result
+    with _on_text(place, claim, ledger) as on_text:
+        return pursue(
+            first, place.provider, ledger, deadline=deadline, settings=place.settings, on_text=on_text, abort=abort
+        ).result
+
+
+@contextmanager
+def _on_text(place: Workplace, claim: Claim, ledger: JobLedger) -> Iterator[Callable[[str], None] | None]:
+    """Where the pieces of the model's text go besides into its reply. The reply is read to its end, whoever listens."""
+    if place.partials is None:
+        yield None
+        return
+    with place.partials.of_run(claim.job_id, claim.fence) as text:
+        yield lambda piece: text.add(ledger.number, piece)

@@ -1,8 +1,9 @@
 """What a worker process has to run jobs with."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import tenacity
@@ -21,12 +22,27 @@ from storage.leases import Claim
 Result = TypeVar("Result")
 
 
+class RunText(Protocol):
+    """Takes the text of one run while it comes."""
+
+    def add(self, attempt: int, piece: str) -> None:
+        """Take the next piece of an attempt's text; never waits and never fails."""
+
+
+class Partials(Protocol):
+    """Who passes partial text on to those who watch; ``partials.writer`` is the real one."""
+
+    def of_run(self, job_id: UUID, run: int) -> AbstractContextManager[RunText]:
+        """Take the text of a run, named by its fence, while the block runs."""
+
+
 @dataclass(frozen=True)
 class Workplace:
     """The parts that running a job needs.
 
     Attributes:
         run_alone: runs a claimed job in a process of its own; None in that process.
+        partials: None where partial text is off.
     """
 
     database: Database
@@ -37,6 +53,7 @@ class Workplace:
     actor: str
     gate: Gate
     run_alone: Callable[[Claim], None] | None = None
+    partials: Partials | None = None
 
     def insist(self, work: Callable[[Connection], Result], tenant_id: str) -> Result:
         """Run a transaction, and again while the database is away: what a model answered, and was paid for, is not dropped
