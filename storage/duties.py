@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 
 DISPATCH = "dispatch"
 SWEEP = "sweep"
+TALLY = "tally"
+ALERTS = "alerts"
 
 _TAKE_TURN = """
 UPDATE duties SET holder = %(holder)s, held_until = now() + make_interval(secs => %(seconds)s), turn_at = now(),
