@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,10 +17,15 @@ from tasks.spec import AnyTask, RequestRefused
 
 
 class SubmitRefused(ValueError):
-    """The input is refused and nothing was written; each of ``reasons`` is one plain sentence."""
+    """The input is refused and nothing was written; each of ``reasons`` is one plain sentence.
 
-    def __init__(self, reasons: list[str]) -> None:
+    Attributes:
+        fields: where it is one request that breaks its contract: each path with what is wrong there.
+    """
+
+    def __init__(self, reasons: list[str], fields: Sequence[tuple[str, str]] = ()) -> None:
         self.reasons = reasons
+        self.fields = list(fields)
         super().__init__("; ".join(reasons))
 
 
@@ -78,7 +83,7 @@ def checked(task: AnyTask, data: dict[str, Any]) -> dict[str, Any]:
     try:
         task.read_request(data)
     except RequestRefused as refusal:
-        raise SubmitRefused([str(refusal)]) from None
+        raise SubmitRefused([str(refusal)], refusal.fields) from None
     return data
 
 

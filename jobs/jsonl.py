@@ -94,7 +94,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         raise SubmitRefused([f"is longer than {MAX_LINE_BYTES // 1024**2} MiB; split the document"])
     try:
-        data = json.loads(line.decode("utf-8").rstrip("\r\n"))
+        data = json.loads(line.decode("utf-8").rstrip("\r\n"), parse_constant=no_number)
     except UnicodeDecodeError as error:
         raise SubmitRefused([f"is not UTF-8 (byte {error.start + 1}); convert the file to UTF-8"]) from None
     except (ValueError, RecursionError) as error:
@@ -103,6 +103,11 @@ def _parsed(line: bytes) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise SubmitRefused(['is not a JSON object; write {"text": "..."}'])
     return data
+
+
+def no_number(constant: str) -> None:
+    """For ``json.loads``: Python takes NaN and Infinity for JSON, PostgreSQL and the rest of the world do not."""
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _reference(given: object) -> str | None:

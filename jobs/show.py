@@ -140,10 +140,13 @@ def lines_so_far(database: Database, tenant_id: str, batch_id: UUID) -> int | No
     return batch.total if batch.closed_at is None else None
 
 
-def results(database: Database, tenant_id: str, batch_id: UUID) -> Iterator[JobView]:
+def results(database: Database, tenant_id: str, batch_id: UUID, *, after: int = 0) -> Iterator[JobView]:
     """A batch's jobs in input order, as a stream.
 
     Read in chunks, a transaction each: neither the batch nor a transaction is held while a slow reader takes its time.
+
+    Args:
+        after: only the jobs behind this line.
 
     Raises:
         NotFound: this tenant has no such batch.
@@ -151,7 +154,6 @@ def results(database: Database, tenant_id: str, batch_id: UUID) -> Iterator[JobV
     with database.tenant(tenant_id) as connection:
         if batches.find(connection, batch_id) is None:
             raise NotFound(f"There is no batch {batch_id}.")
-    after = 0
     while True:
         with database.tenant(tenant_id) as connection:
             chunk = jobs.results(connection, batch_id, after=after, limit=RESULTS_CHUNK)

@@ -1,9 +1,12 @@
 """Submit: hold the input to its contract, write rows. Nothing here touches the broker or the model SDK."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from jobs import upload
 from jobs.contract import KeyConflict, SubmitRefused, check_options, check_tenant, new_job
@@ -14,6 +17,7 @@ from storage.batches import Batch
 from storage.database import Database
 from tasks import find_task
 from tasks.spec import AnyTask
+from telemetry.traces import span_of_job
 
 __all__ = [
     "MAX_LINE_BYTES", "KeyConflict", "SubmitRefused", "Submitted", "check_tenant", "submit_batch", "submit_native", "submit_one",
@@ -54,7 +58,8 @@ def submit_one(
     task = find_task(task_name)
     check_options(task, options)
     job = new_job(task, request, options, key=idempotency_key)
-    with database.tenant(tenant_id) as connection:
+    about = {"assay.tenant_id": tenant_id, "assay.task": task.name}
+    with span_of_job("submit", job.id, about), database.tenant(tenant_id) as connection:
         check_tenant(connection, tenant_id)
         if jobs.insert(connection, tenant_id, task.name, [job], options):
             bell.ring(connection)
@@ -95,7 +100,8 @@ def submit_batch(
     check_options(task, options)
     reading = Reading(task, defaults, options)
     batch = upload.begin(database, tenant_id, task.name, reading.head, idempotency_key)
-    there = _receive(database, tenant_id, batch, reading, lines, idempotency_key)
+    with _dropped_if_it_breaks(database, tenant_id, batch, idempotency_key):
+        there = _receive(database, tenant_id, batch, reading, lines, idempotency_key)
     try:
         digest = reading.finish()
     except SubmitRefused as refusal:
@@ -121,6 +127,18 @@ def submit_native(
     with database.tenant(tenant_id) as connection:
         check_tenant(connection, tenant_id)
         jobs.insert(connection, tenant_id, task.name, [job], options, native=True)
+
+
+@contextmanager
+def _dropped_if_it_breaks(database: Database, tenant_id: str, batch: Batch, key: str | None) -> Iterator[None]:
+    """What was sent without a key cannot be continued. Where dropping fails too, it is left to the housekeeping."""
+    try:
+        yield
+    except BaseException:
+        if key is None:
+            with suppress(SQLAlchemyError):
+                upload.drop(database, tenant_id, batch.id)
+        raise
 
 
 def _receive(

@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 from schemas.job import JobOptions
 from storage.jobs import options_of
 
+# What may hold quotes or backslashes goes as binary (%b): as text each would be escaped, which took half of an upload's time.
 _INSERT = """
 WITH new AS (
-    SELECT * FROM unnest(%(lines)s::int[], %(ids)s::uuid[], %(requests)s::json[], %(references)s::text[], %(costs)s::real[],
-                         %(digests)s::bytea[])
+    SELECT * FROM unnest(%(lines)s::int[], %(ids)s::uuid[], %(requests)b::text[]::json[], %(references)b::text[],
+                         %(costs)s::real[], %(digests)b::bytea[])
         AS new (line, job_id, request, reference, cost, digest)
 ), arrival AS (
     INSERT INTO arrivals (batch_id, line, tenant_id, job_id, reference, cost, digest)

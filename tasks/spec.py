@@ -22,7 +22,15 @@ REPLY = "answer"
 
 
 class RequestRefused(ValueError):
-    """A request that breaks the task's input contract; the message is one plain sentence with the field's path."""
+    """A request that breaks the task's input contract; the message is one plain sentence with the field's path.
+
+    Attributes:
+        fields: each path, as ``labels.0``, with what is wrong there.
+    """
+
+    def __init__(self, sentences: list[str], fields: list[tuple[str, str]]) -> None:
+        self.fields = fields
+        super().__init__("; ".join(sentences))
 
 
 def _all_fields(request: Any) -> dict[str, object]:
@@ -89,7 +97,7 @@ class TaskSpec(Generic[Request, Output]):
             if any(e["type"] == "extra_forbidden" and len(e["loc"]) == 1 for e in error.errors(include_input=False)):
                 names = (info.alias or name for name, info in self.request.model_fields.items())
                 sentences.append(f"the fields of {self.name} are: {', '.join(names)}")
-            raise RequestRefused("; ".join(sentences)) from None
+            raise RequestRefused(sentences, field_errors(error)) from None
 
     def reply_schema(self, request: Request) -> dict[str, Any]:
         """The JSON Schema of the model's whole reply: the answer or the ``not_applicable`` arm."""
@@ -159,10 +167,12 @@ _SENTENCES = {
 
 def plain_errors(error: ValidationError) -> list[str]:
     """Pydantic's errors as sentences without the input in them: it may be a document."""
-    return [
-        f"{_path(e['loc'])}: {_message(e)}" if e["loc"] else _message(e)
-        for e in error.errors(include_url=False, include_input=False)
-    ]
+    return [f"{path}: {message}" if path else message for path, message in field_errors(error)]
+
+
+def field_errors(error: ValidationError) -> list[tuple[str, str]]:
+    """Pydantic's errors as the path of a field and a sentence each, without the input in them: it may be a document."""
+    return [(_path(e["loc"]), _message(e)) for e in error.errors(include_url=False, include_input=False)]
 
 
 def _path(location: tuple[int | str, ...]) -> str:

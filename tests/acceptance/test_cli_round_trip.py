@@ -217,9 +217,10 @@ def test_doctor_finds_every_part(assay: Assay) -> None:
     """It names the parts of the stack that runs in ASSAY_HOME, and where they are."""
     parts = {part["name"]: part for part in json.loads(assay.run("doctor", "--json").stdout)["parts"]}
     assert {name for name, part in parts.items() if part["state"] == "ok"} >= {
-        "database", "broker", "workers", "beat", "flower",
+        "database", "broker", "workers", "beat", "web", "flower",
     }  # fmt: skip
-    assert parts["flower"]["url"].startswith("http://127.0.0.1:")
+    assert parts["flower"]["url"].startswith("http://operator:***@127.0.0.1:")
+    assert parts["web"]["url"].startswith("http://127.0.0.1:")
 
 
 def test_a_reader_that_leaves_early_is_no_traceback(assay: Assay) -> None:

@@ -19,6 +19,8 @@ from tests.house import eventually
 
 ASSAY = [sys.executable, "-c", "from cli.main import main; main()"]
 REMOVED = ("DATABASE_URL", "DATABASE_ADMIN_URL", "REDIS_URL", "BROKER_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
+ONE_WORKER = {"ASSAY_WORKER_PROCESSES": "1"}
+"""Where a stack cannot start, it tries each worker three times; one shows it as well as two."""
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -75,7 +77,7 @@ def test_servers_of_ones_own(tmp_path: Path) -> None:
         assert admin is not None
         assert broker is not None
         own = {"REDIS_URL": broker, "ANTHROPIC_BASE_URL": provider.url, "ASSAY_WORKER_SLOTS": "4"}
-        refused = run(home, "up", DATABASE_URL=admin, **own)
+        refused = run(home, "up", DATABASE_URL=admin, **own, **ONE_WORKER)
         assert refused.returncode == 1
         assert "superuser" in refused.stderr
         assert "assay migrate" in refused.stderr
@@ -99,7 +101,7 @@ def _work_on(home: Path, own: dict[str, str]) -> None:
         eventually(lambda: up.poll() is not None or "Assay runs in" in log.read_text(), "the stack is up")
         assert up.poll() is None, log.read_text()
         names = {path.stem for path in (home / "logs").glob("*.log")}
-        assert names == {"worker-1", "worker-2", "beat", "flower"}
+        assert names == {"worker-1", "worker-2", "beat", "web", "flower"}
         tickets = home.parent / "tickets.jsonl"
         tickets.write_text("".join(json.dumps({"text": f"ticket {n} about billing"}) + "\n" for n in range(3)))
         labels = ["--label", "billing", "--label", "shipping", "--label", "other"]
@@ -127,7 +129,7 @@ def _work_on(home: Path, own: dict[str, str]) -> None:
 )
 def test_wrong_settings_are_one_sentence(tmp_path: Path, setting: dict[str, str], words: str) -> None:
     """A setting that does not parse or leads nowhere is named; there is no traceback and nothing is left running."""
-    done = run(tmp_path, "up", **setting)
+    done = run(tmp_path, "up", **setting, **ONE_WORKER)
     assert done.returncode in {1, 2}
     assert words in done.stderr
     assert "Traceback" not in done.stderr

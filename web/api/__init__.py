@@ -1,0 +1,1 @@
+"""HTTP for producers: jobs, batches, events, reviews, webhooks. Versioned under /v1."""
