@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test check bench bench-engine chaos format lock clean
+.PHONY: help install install-dev demo test check browser fuzz bench bench-engine chaos format lock clean
 
 help:  ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,9 +42,18 @@ check: install-dev  ## lint, types, layers
 	$(BIN)/lint-imports
 
 # Most tests wait for processes, so two run at a time, each with its own services; those that use the whole machine run alone.
-test: check  ## checks and the whole test suite
+test: check $(if $(ASSAY_INSTALL_BROWSER),browser)  ## checks and the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/acceptance --ignore tests/chaos
 	$(BIN)/python -m pytest tests/acceptance tests/chaos
+
+# For the tests of the review desk, which are skipped, and say so, where there is no Chromium.
+browser:  ## install Chromium, if it is not there (Debian and Ubuntu, as root)
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium || \
+	echo "NO CHROMIUM: it could not be installed here, so the browser tests will be skipped."
+
+fuzz: install-dev  ## 10,000 requests made from the OpenAPI document, each answer held to it
+	$(BIN)/python -m tests.fuzz
 
 chaos: install-dev  ## break every part in turn under 10,000 jobs and count what is lost
 	$(BIN)/python -m tests.chaos

@@ -17,8 +17,8 @@ def _assay(count: int) -> dict[str, Any]:
     """A batch as rows; the workers' own dispatch does the rest."""
     from jobs.submit import submit_batch
     from schemas.job import JobOptions
+    from storage.opening import open_database
     from workers.environment import worker_settings
-    from workers.wiring import open_database
 
     database = open_database(worker_settings())
 

@@ -58,8 +58,10 @@ def connected_database() -> Iterator[Connection]:
 @contextmanager
 def opened(settings: "Settings") -> Iterator[Connection]:
     """The database of these settings."""
-    from workers.wiring import open_database
+    from storage.opening import open_database
+    from telemetry.traces import set_up_traces
 
+    set_up_traces("cli")
     database = open_database(settings, pool_size=2)
     try:
         yield Connection(settings, database)

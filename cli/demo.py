@@ -109,9 +109,10 @@ def _submit(connection: Connection, tell: Callable[[str], None], *, in_a_hurry: 
 
 
 def _follow(connection: Connection, batches: list[UUID], *, as_json: bool) -> None:
+    from cli.service import OverDatabase
     from cli.watch import follow
 
-    follow(connection, DEFAULT_TENANT, batches, quiet=as_json)
+    follow(OverDatabase(connection.database, DEFAULT_TENANT), batches, quiet=as_json)
 
 
 def _result(connection: Connection, batch_id: UUID) -> TaskResult:
@@ -212,8 +213,8 @@ def _check_landed(results: dict[str, TaskResult]) -> None:
 
 
 def _where_to_watch(state: "StackState") -> str:
-    flower = state.connections.flower_url
-    return f" Watch the workers at {flower} meanwhile." if flower else ""
+    web = state.connections.web_url
+    return f" The web is at {web} meanwhile." if web else ""
 
 
 def _seconds(value: float | None) -> str:

@@ -13,16 +13,19 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _CODES = {
     "jobs.cancel.NotFound": USAGE,
-    "jobs.review.DecisionRefused": USAGE,
+    "jobs.review_refusals.DecisionRefused": USAGE,
+    "jobs.review_rates.RateRefused": USAGE,
     "jobs.contract.SubmitRefused": USAGE,
     "jobs.tenancy.TenancyRefused": USAGE,
+    "jobs.webhooks.WebhookRefused": USAGE,
     "tasks.UnknownTask": USAGE,
     "tasks.spec.RequestRefused": USAGE,
     "stack.errors.StackError": FAILED,
     "schemas.settings.SettingsRefused": USAGE,
     "storage.guard.UnsafeDatabase": FAILED,
     "storage.migrate.MigrationRefused": FAILED,
-    "workers.wiring.NotConfigured": FAILED,
+    "storage.opening.NotConfigured": FAILED,
+    "telemetry.traces.TracesRefused": FAILED,
 }
 """The house's refusals by qualified name: their messages are sentences. By name, so that none need be imported here."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from cli import audit, costs, prompts, review, show, stack, submit, tenants, watch
+from cli import accounts, audit, costs, prompts, review, show, stack, submit, tenants, watch, webhooks
 from cli.errors import INTERRUPTED, USAGE, Stop, end_with, say
 
 EXIT_CODES = (
@@ -25,6 +25,8 @@ _GROUPS: list[tuple[str, str, typer.Typer]] = [
     ("prompts", "Look", prompts.prompts_app),
     ("tenants", "Operate", tenants.tenants_app),
     ("keys", "Operate", tenants.keys_app),
+    ("webhooks", "Operate", webhooks.webhooks_app),
+    ("accounts", "Operate", accounts.accounts_app),
 ]
 
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connect import check_tenant, connected_database
 from cli.errors import say, work_failed, wrong_usage
 from cli.options import DEFAULT_TENANT, AsJson, BatchId, JobId, Tenant, read_id
 from cli.output import as_json as json_text
 from cli.output import print_fields, print_json, print_line, write
+from cli.service import connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 def show(job: JobId, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
     """Show a job: its state, who answered, and the answer."""
     job_id = read_id(job, "job")
-    with connected_database() as connection:
-        from jobs.show import show as look
-
-        check_tenant(connection, tenant)
-        print_view(look(connection.database, tenant, job_id), as_json=as_json)
+    with connected(tenant) as service:
+        print_view(service.show(job_id), as_json=as_json)
 
 
 def results(
@@ -37,16 +34,13 @@ def results(
     """Print a batch as JSONL: one line per input line, in their order, whatever its state."""
     del as_json
     batch_id = read_id(batch, "batch")
-    with connected_database() as connection:
+    with connected(tenant) as service:
         from cli.progress import received
-        from jobs.show import lines_so_far
-        from jobs.show import results as read
 
-        check_tenant(connection, tenant)
-        so_far = lines_so_far(connection.database, tenant, batch_id)
-        if so_far is not None:
-            say(f"Batch {batch_id} is {received(so_far)}; there are no results before it is whole.")
-        lines = _jsonl(read(connection.database, tenant, batch_id))
+        progress = service.progress(batch_id)
+        if progress.is_receiving:
+            say(f"Batch {batch_id} is {received(progress.total)}; there are no results before it is whole.")
+        lines = _jsonl(iter(()) if progress.is_receiving else service.results(batch_id))
         if out is None:
             for line in lines:
                 write(line)
@@ -62,17 +56,14 @@ def cancel(
 ) -> None:
     """Cancel a job, or all of a batch that is not over yet."""
     its_id = read_id(which, "job or batch")
-    with connected_database() as connection:
-        from jobs.cancel import cancel as end
-
-        check_tenant(connection, tenant)
-        ended = end(connection.database, tenant, its_id)
+    with connected(tenant) as service:
+        ended = service.cancel(its_id)
     if as_json:
         print_json({"cancelled": ended.jobs, "upload_dropped": ended.upload})
     elif ended.upload:
         print_line("The batch was still being received: it is dropped, and its idempotency key is free.")
     elif ended.jobs:
-        print_line("1 job cancelled." if len(ended.jobs) == 1 else f"{len(ended.jobs):,} jobs cancelled.")
+        print_line("1 job cancelled." if ended.jobs == 1 else f"{ended.jobs:,} jobs cancelled.")
     else:
         print_line("Nothing to cancel: it was over already.")
 
@@ -80,15 +71,12 @@ def cancel(
 def retry(batch: BatchId, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
     """Queue the failed jobs of a batch again."""
     batch_id = read_id(batch, "batch")
-    with connected_database() as connection:
-        from jobs.cancel import retry_failed
-
-        check_tenant(connection, tenant)
-        again = retry_failed(connection.database, tenant, batch_id)
+    with connected(tenant) as service:
+        again = service.retry(batch_id)
     if as_json:
         print_json({"batch_id": batch_id, "retried": again})
     elif again:
-        jobs = "1 job is" if len(again) == 1 else f"{len(again):,} jobs are"
+        jobs = "1 job is" if again == 1 else f"{again:,} jobs are"
         print_line(f"{jobs} queued again; follow with: assay watch {batch_id}")
     else:
         print_line("Nothing to retry: no job of this batch has failed.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def up(as_json: AsJson = False) -> None:
-    """Run the whole stack in the foreground: database, broker, model, workers, beat, Flower. Ctrl-C stops it."""
+    """Run the whole stack in the foreground: database, broker, model, workers, beat, web, Flower. Ctrl-C stops it."""
     settings = read_settings()
     from stack.up import run_stack
 
@@ -29,6 +29,8 @@ def up(as_json: AsJson = False) -> None:
         print_line(f"\nAssay runs in {settings.home}. In another terminal:")
         print_line("  assay submit classify ticket.txt --label billing --label shipping --wait")
         print_line("  assay doctor")
+        print_line("  assay accounts create YOU --role reviewer   to sign in at the web's address")
+        print_line(f"Flower: sign in as operator with the password in {settings.home / 'secrets' / 'flower'}.")
         print_line("Ctrl-C stops it; its data stay.")
 
     run_stack(settings, on_ready=announce, echo=say if as_json else print_line)
@@ -42,9 +44,10 @@ def doctor(as_json: AsJson = False) -> None:
 
     reports = examine(settings)
     health = progress(settings)
-    # Beat and Flower may run elsewhere; without the others no job runs.
+    # Beat, web and Flower may run elsewhere; without the others no job runs.
     well = all(
-        report.state == "ok" or (report.state == "off" and report.name in {"beat", "flower"}) for report in reports
+        report.state == "ok" or (report.state == "off" and report.name in {"beat", "web", "flower"})
+        for report in reports
     )
     well = well and (health is None or health.verdict is not Verdict.STUCK)
     if as_json:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.connect import Connection, connected_database
 from cli.documents import lines_of, opened, read_document
 from cli.errors import wrong_usage
 from cli.fields import DOCUMENT, check_complete, read_fields
 from cli.options import DEFAULT_TENANT, AsJson, Tenant
 from cli.output import print_json, print_line
+from cli.service import Service, connected
 
 if TYPE_CHECKING:
     from jobs.submit import Submitted
@@ -132,33 +132,28 @@ def submit(
     if file is not None:
         check_complete(chosen, fields)
         fields[DOCUMENT] = read_document(file)
-    with connected_database() as connection:
-        submitted = _submit(connection, tenant, chosen, fields, options, jsonl, idempotency_key)
+    with connected(tenant) as service:
+        submitted = _submit(service, chosen, fields, options, jsonl, idempotency_key)
         if not (wait and as_json):
             _announce(submitted, tenant, as_json=as_json, wait=wait)
         if wait:
-            _wait(connection, tenant, submitted, as_json=as_json)
+            _wait(service, submitted, as_json=as_json)
 
 
 def _submit(
-    connection: Connection,
-    tenant: str,
+    service: Service,
     task: "AnyTask",
     fields: dict[str, Any],
     options: "JobOptions",
     jsonl: str | None,
     key: str | None,
 ) -> "Submitted":
-    from jobs.submit import submit_batch, submit_one
-
     if key is not None and not key.strip():
         raise wrong_usage("--idempotency-key is empty; give a key or leave it out.")
     if jsonl is None:
-        return submit_one(connection.database, tenant, task.name, fields, options, idempotency_key=key)
+        return service.submit_one(task.name, fields, options, key)
     with opened(jsonl) as stream:
-        return submit_batch(
-            connection.database, tenant, task.name, lines_of(stream), fields, options, idempotency_key=key
-        )
+        return service.submit_batch(task.name, lines_of(stream), fields, options, key)
 
 
 def _options(
@@ -227,14 +222,14 @@ def _announce(submitted: "Submitted", tenant: str, *, as_json: bool, wait: bool)
         print_line(f"next: {'   '.join(next_steps)}")
 
 
-def _wait(connection: Connection, tenant: str, submitted: "Submitted", *, as_json: bool) -> None:
+def _wait(service: Service, submitted: "Submitted", *, as_json: bool) -> None:
     from cli.show import print_view, raise_if_failed
     from cli.watch import wait_for_batch, wait_for_job
 
     if submitted.batch_id is not None:
-        wait_for_batch(connection, tenant, submitted.batch_id, as_json=as_json)
+        wait_for_batch(service, submitted.batch_id, as_json=as_json)
         return
     assert submitted.job_id is not None
-    view = wait_for_job(connection, tenant, submitted.job_id)
+    view = wait_for_job(service, submitted.job_id)
     print_view(view, as_json=as_json)
     raise_if_failed(view)

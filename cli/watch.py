@@ -9,10 +9,10 @@ from uuid import UUID
 
 import typer
 
-from cli.connect import Connection, check_tenant, connected_database
 from cli.errors import INTERRUPTED, say, work_failed
 from cli.options import DEFAULT_TENANT, AsJson, BatchId, Tenant, read_id
 from cli.progress import BatchProgress, LiveBars, Standing, line_of
+from cli.service import Service, connected
 
 if TYPE_CHECKING:
     from schemas.job import JobView
@@ -26,12 +26,11 @@ JOB_PAUSE_SECONDS = 0.2
 def watch(batch: BatchId, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
     """Follow a batch until every job has landed. With --json: one line of JSON per change."""
     batch_id = read_id(batch, "batch")
-    with connected_database() as connection:
-        check_tenant(connection, tenant)
-        wait_for_batch(connection, tenant, batch_id, as_json=as_json)
+    with connected(tenant) as service:
+        wait_for_batch(service, batch_id, as_json=as_json)
 
 
-def wait_for_batch(connection: Connection, tenant: str, batch_id: UUID, *, as_json: bool) -> None:
+def wait_for_batch(service: Service, batch_id: UUID, *, as_json: bool) -> None:
     """Follow a batch; ends with exit code 1 when jobs of it have failed.
 
     Raises:
@@ -43,7 +42,7 @@ def wait_for_batch(connection: Connection, tenant: str, batch_id: UUID, *, as_js
 
     with _jobs_go_on(f"assay watch {batch_id}"):
         last: Standing | None = None
-        for standing in _standings(connection, tenant, [batch_id], live=_is_live(as_json)):
+        for standing in _standings(service, [batch_id], live=_is_live(as_json)):
             last = standing[0]
             if as_json:
                 write(json_text(last.as_dict()) + "\n")
@@ -57,43 +56,39 @@ def wait_for_batch(connection: Connection, tenant: str, batch_id: UUID, *, as_js
         )
 
 
-def follow(connection: Connection, tenant: str, batches: list[UUID], *, quiet: bool = False) -> None:
+def follow(service: Service, batches: list[UUID], *, quiet: bool = False) -> None:
     """Show several batches live until all have landed."""
     from cli.output import print_line
 
     live = _is_live(quiet)
-    for standings in _standings(connection, tenant, batches, live=live):
+    for standings in _standings(service, batches, live=live):
         if not live and not quiet:
             print_line(" | ".join(line_of(standing) for standing in standings))
 
 
-def wait_for_job(connection: Connection, tenant: str, job_id: UUID) -> "JobView":
+def wait_for_job(service: Service, job_id: UUID) -> "JobView":
     """Wait until no machine works on a job any more.
 
     Raises:
         Exit: Ctrl-C was pressed.
     """
-    from jobs.show import show
     from schemas.job import LANDED_STATES
 
     with _jobs_go_on(f"assay show {job_id}"):
-        while (view := show(connection.database, tenant, job_id)).state not in LANDED_STATES:
+        while (view := service.show(job_id)).state not in LANDED_STATES:
             time.sleep(JOB_PAUSE_SECONDS)
     return view
 
 
-def _standings(connection: Connection, tenant: str, batches: list[UUID], *, live: bool) -> Iterator[list[Standing]]:
+def _standings(service: Service, batches: list[UUID], *, live: bool) -> Iterator[list[Standing]]:
     """Where the batches stand, at each change; drawn as bars meanwhile where there is a terminal."""
-    from jobs.show import progress
-
     watched = [BatchProgress() for _ in batches]
     before: list[Standing] = []
     with LiveBars(on=live) as bars:
         while True:
             began = time.monotonic()
             now = [
-                one.standing(progress(connection.database, tenant, batch_id), began)
-                for one, batch_id in zip(watched, batches, strict=True)
+                one.standing(service.progress(batch_id), began) for one, batch_id in zip(watched, batches, strict=True)
             ]
             bars.draw(now)
             over = all(standing.progress.is_over for standing in now)

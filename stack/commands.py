@@ -34,6 +34,11 @@ def flower_command(port: int, database: Path, address: str = "127.0.0.1") -> lis
     ]  # fmt: skip
 
 
+def web_command(port: int, address: str = "127.0.0.1") -> list[str]:
+    """The API, the review desk and the operators' pages."""
+    return ["python", "-m", "web", "--host", address, "--port", str(port)]
+
+
 def ping_command(seconds: float) -> list[str]:
     """Asks every worker for a sign of life and prints the answers as JSON."""
     return ["celery", "-A", APP, "inspect", "ping", "--json", "--timeout", str(seconds)]
@@ -41,4 +46,4 @@ def ping_command(seconds: float) -> list[str]:
 
 def with_this_python(command: list[str]) -> list[str]:
     """The same command run by the interpreter we run in, whatever PATH says."""
-    return [sys.executable, "-m", *command]
+    return [sys.executable, *(command[1:] if command[0] == "python" else ["-m", *command])]

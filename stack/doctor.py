@@ -29,7 +29,7 @@ PING_WHOLE_SECONDS = 30
 START = "Start the stack with `assay up`"
 
 
-PartName = Literal["database", "broker", "model", "workers", "beat", "flower"]
+PartName = Literal["database", "broker", "model", "workers", "beat", "web", "flower"]
 
 
 class PartReport(Contract):
@@ -60,6 +60,7 @@ def examine(settings: Settings) -> list[PartReport]:
         _model(complete, connections),
         _workers(complete),
         _beat(state),
+        _web(complete.url or connections.web_url),
         _flower(connections.flower_url),
     ]
 
@@ -230,16 +231,23 @@ def _beat(state: StackState | None) -> PartReport:
     return _ok("beat", None, "It runs.")
 
 
+def _web(url: str | None) -> PartReport:
+    if url is None:
+        return _off("web", f"{START}, or set ASSAY_URL.")
+    return _get("web", url, "/healthz", "It answers.")
+
+
 def _flower(url: str | None) -> PartReport:
     if url is None:
         return _off("flower", f"{START}; a Flower that runs elsewhere cannot be seen from here.")
     return _get("flower", url, "/healthcheck", "It answers.")
 
 
-def _get(name: Literal["model", "flower"], url: str | None, path: str, well: str) -> PartReport:
+def _get(name: Literal["model", "web", "flower"], url: str | None, path: str, well: str) -> PartReport:
     advice = f"Look into logs/{name}.log in ASSAY_HOME."
+    address = re.sub(r"//[^/@]*@", "//", url or "")  # health is told without the password
     try:
-        urllib.request.urlopen(f"{url}{path}", timeout=SECONDS).close()  # noqa: S310  our own loopback address
+        urllib.request.urlopen(f"{address}{path}", timeout=SECONDS).close()  # noqa: S310  our own loopback address
     except urllib.error.HTTPError as error:
         error.close()
         return _failed(name, url, f"It answers with status {error.code}.", advice)

@@ -13,7 +13,7 @@ from stack.state import Connections
 LOCAL_MODEL_SLOTS = 2
 """Jobs per process with the local model, which makes one or two calls a second: more would only wait."""
 
-KEPT_FROM_WORKERS = ("DATABASE_ADMIN_URL",)
+KEPT_FROM_WORKERS = ("DATABASE_ADMIN_URL", "ASSAY_URL", "ASSAY_API_KEY")
 
 ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
 """Celery's advice for servers, twice per process; ``assay up`` as root in a container or a trial is a fair choice."""

@@ -3,11 +3,14 @@
 import signal
 from collections.abc import Mapping
 
-from stack.commands import beat_command, flower_command, with_this_python, worker_command
-from stack.home import Home
+from stack.commands import beat_command, flower_command, web_command, with_this_python, worker_command
+from stack.home import Home, secret
 from stack.model import answers_http
 from stack.part import Part
-from stack.ports import LOOPBACK, free_port
+from stack.ports import LOOPBACK, free_port, port_near
+
+FLOWER_USER = "operator"
+FLOWER_SECRET = "flower"  # noqa: S105  the name of a file, not what is in it
 
 
 def worker_part(name: str, home: Home, environment: Mapping[str, str], stop_seconds: float) -> Part:
@@ -36,14 +39,28 @@ def beat_part(home: Home, environment: Mapping[str, str]) -> Part:
     )
 
 
+def web_part(home: Home, environment: Mapping[str, str], preferred_port: int) -> Part:
+    """The web, on this port or, where something else has it, on a free one."""
+    port = port_near(preferred_port)
+    return Part(
+        name="web",
+        command=with_this_python(web_command(port)),
+        url=f"http://{LOOPBACK}:{port}",
+        environment=environment,
+        cwd=home.root,
+        ready=lambda _said: answers_http(port, "/healthz"),
+    )
+
+
 def flower_part(home: Home, environment: Mapping[str, str]) -> Part:
-    """Flower on a free port."""
+    """Flower on a free port, for whoever knows its password."""
     port = free_port()
+    password = secret(home, FLOWER_SECRET)
     return Part(
         name="flower",
         command=with_this_python(flower_command(port, home.celery / "flower")),
-        url=f"http://{LOOPBACK}:{port}",
-        environment=environment,
+        url=f"http://{FLOWER_USER}:{password}@{LOOPBACK}:{port}",
+        environment={**environment, "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"},
         cwd=home.root,
         ready=lambda _said: answers_http(port, "/healthcheck"),
     )

@@ -48,6 +48,7 @@ class Connections(Contract):
     anthropic_api_key: str | None = None
     model: str | None = None
     flower_url: str | None = None
+    web_url: str | None = None
 
 
 class StackState(Contract):

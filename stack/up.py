@@ -8,6 +8,8 @@ from functools import partial
 from types import FrameType
 from typing import Literal
 
+from pydantic import SecretStr
+
 from schemas.settings import Settings
 from stack.errors import StackError
 from stack.home import Home, open_home, secret
@@ -15,7 +17,7 @@ from stack.local_model import KEY_NAME, MODEL_ID
 from stack.model import model_part
 from stack.plan import Plan, connected, plan_for, worker_environment
 from stack.postgres import make_database, postgres_part
-from stack.processes import beat_part, flower_part, worker_part
+from stack.processes import beat_part, flower_part, web_part, worker_part
 from stack.state import Connections, StackState
 from stack.supervisor import Echo, Supervisor
 from stack.valkey import valkey_part
@@ -126,14 +128,25 @@ def _migrate(supervisor: Supervisor, home: Home, known: Connections, plan: Plan)
 
 
 def _start_processes(supervisor: Supervisor, home: Home, settings: Settings, plan: Plan) -> None:
-    environment = worker_environment(settings, home)
+    environment = worker_environment(_with_stream_key(settings, home), home)
     workers = [
         partial(worker_part, f"worker-{number}", home, environment, settings.stop_seconds)
         for number in range(1, plan.worker_processes + 1)
     ]
     supervisor.start(*workers)
-    _beat, flower = supervisor.start(partial(beat_part, home, environment), partial(flower_part, home, environment))
-    supervisor.connect(flower_url=flower.url)
+    _beat, flower, web = supervisor.start(
+        partial(beat_part, home, environment),
+        partial(flower_part, home, environment),
+        partial(web_part, home, environment, settings.web_port),
+    )
+    supervisor.connect(flower_url=flower.url, web_url=web.url)
+
+
+def _with_stream_key(settings: Settings, home: Home) -> Settings:
+    """Workers and the web share a key for partial text; where none is set, this ASSAY_HOME has one."""
+    if settings.stream_key is not None:
+        return settings
+    return settings.model_copy(update={"stream_key": SecretStr(secret(home, "stream-key"))})
 
 
 class _Terminated(SystemExit):

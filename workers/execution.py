@@ -21,11 +21,14 @@ from jobs.steps import Step
 from jobs.submit import SubmitRefused, submit_native
 from schemas.job import LANDED_STATES, JobOptions, JobState, JobView
 from storage.guard import UnsafeDatabase
+from storage.opening import NotConfigured
 from tasks.spec import AnyTask, plain_errors
+from telemetry.context import about
+from telemetry.traces import TracesRefused, set_up_traces, span_of_job
 from workers.environment import worker_settings
 from workers.observability import set_up_logging
 from workers.refusals import JobFailed, RequestRefused
-from workers.wiring import NotConfigured, Workshop
+from workers.wiring import Workshop
 
 NATIVE_POLL_SECONDS = 0.25
 """How often a Celery-native message looks whether its job, waiting or run by another worker, has landed."""
@@ -95,7 +98,8 @@ def _run_one(tenant_id: str, job_id: UUID) -> None:
     shop = workshop()
     shop.place.held.begin(job_id)
     try:
-        claim = execute(shop.place, tenant_id, job_id)
+        with about(job_id=job_id, tenant_id=tenant_id), span_of_job("run", job_id, {"assay.tenant_id": tenant_id}):
+            claim = execute(shop.place, tenant_id, job_id)
         if claim is not None and claim.native:
             _store_native_result(tenant_id, job_id)
     except Exception as error:
@@ -144,8 +148,9 @@ def _open_workshop(sender: Any, **_: object) -> None:
     try:
         if settings.broker is None:
             raise NotConfigured("BROKER_URL (or REDIS_URL) is not set: set it, or start everything with `assay up`.")
+        set_up_traces("worker")
         _open.append(Workshop(settings, sender.app))
-    except (NotConfigured, UnsafeDatabase) as refusal:
+    except (NotConfigured, UnsafeDatabase, TracesRefused) as refusal:
         sys.exit(f"assay worker: {refusal}")
     except SQLAlchemyError as error:
         cause = " ".join(str(getattr(error, "orig", None) or type(error).__name__).split())
@@ -165,4 +170,4 @@ def _stop_workshop(**_: object) -> None:
 
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]
 def _set_up_logging(**_: object) -> None:
-    set_up_logging()
+    set_up_logging(worker_settings().log_format)

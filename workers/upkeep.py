@@ -1,5 +1,5 @@
-"""Four threads per worker process: one renews leases and reports the process, one keeps the window filled, one sweeps, one
-listens to what transactions tell.
+"""Threads of a worker process besides its slots: one renews leases and reports the process, one keeps the window filled, one
+sweeps, one listens to what transactions tell, one counts for operators and one holds the counts against alert rules.
 
 They do not go through the broker, so that no backlog and no full process can delay them. Each process has them; the
 database lets one at a time dispatch or sweep.
@@ -10,14 +10,17 @@ import threading
 from collections.abc import Callable
 from uuid import UUID
 
+from jobs import alerts
 from jobs.admit import abandoned
 from jobs.dispatch import Dispatcher
 from jobs.reconcile import sweep
+from jobs.tally import EVERY_SECONDS, tally
 from jobs.workplace import Workplace
 from storage import bell, workers
 from workers.deafness import Ear, end_deaf_process
 from workers.memory import resident_bytes
 from workers.slots import Slots
+from workers.webhooks import Messenger
 
 POLL_SECONDS = 0.5
 """A dispatch round comes at least this often; finished jobs and new ones ask for one at once."""
@@ -46,9 +49,12 @@ class Upkeep:
         self._wanted = threading.Event()
         self._ear: Ear
         self._ending = False
+        self._messenger = Messenger(place.database, private=place.settings.webhook_private)
+        self._alert_rules = alerts.rules_of(place.settings)
         self.live_processes = place.settings.worker_processes
         turns = {
             "heartbeat": self._heartbeat, "dispatch": self._dispatch, "sweep": self._sweep, "listen": self._listen,
+            "tally": self._tally, "alerts": self._alerts, "webhooks": self._tell,
         }  # fmt: skip
         self._threads = [
             threading.Thread(target=self._every, args=(turn,), name=name, daemon=True) for name, turn in turns.items()
@@ -71,6 +77,7 @@ class Upkeep:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
+        self._messenger.stop()
 
     def _every(self, turn: Callable[[], None]) -> None:
         while not self._stopping.is_set():
@@ -116,6 +123,19 @@ class Upkeep:
             self._place.gate.abandon(abandoned(swept.lost_calls))
             self.want_dispatch()
         self._stopping.wait(self._place.settings.sweep_seconds)
+
+    def _tally(self) -> None:
+        counted = tally(self._place.database, self._place.worker_id, every_seconds=EVERY_SECONDS)
+        self._stopping.wait(EVERY_SECONDS if counted is None else counted.pause_seconds)
+
+    def _alerts(self) -> None:
+        alerts.evaluate(
+            self._place.database, self._alert_rules, self._place.worker_id, deliver=self._messenger.tell_of_alert
+        )
+        self._stopping.wait(alerts.EVERY_SECONDS)
+
+    def _tell(self) -> None:
+        self._messenger.turn(self._stopping.wait)
 
     def _listen(self) -> None:
         assert self._place.settings.database_url is not None

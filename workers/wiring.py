@@ -15,16 +15,17 @@ from jobs.workplace import Workplace
 from orchestration.provider import AnthropicProvider
 from schemas.ids import new_id
 from schemas.settings import Settings
-from storage import duties, guard, workers
-from storage.database import Database
-from storage.version import HEAD_REVISION
+from storage import duties, workers
+from storage.opening import open_database
 from tasks import find_task
 from workers.deafness import Ear, Hearing
 from workers.gate import shared_gate
+from workers.partials import partial_writer
 from workers.publisher import CeleryPublisher
 from workers.queues import CONTROL_QUEUE, NATIVE_QUEUE, QUEUE
 from workers.slots import Slots
 from workers.solitary import Solitary
+from workers.tracing import TracedProvider
 from workers.upkeep import Upkeep
 
 POOL_SIZE = 16
@@ -33,10 +34,6 @@ HORIZON_SECONDS = 2.0
 """Dispatch publishes no more jobs than admission will let start within this time."""
 
 _log = logging.getLogger(__name__)
-
-
-class NotConfigured(RuntimeError):
-    """A process cannot start with these settings; the message says what to set."""
 
 
 class Workshop:
@@ -50,15 +47,17 @@ class Workshop:
         self.slots = Slots(settings.worker_slots)
         self.solitary = Solitary(settings, database, actor)
         self.gate = shared_gate(settings, self._live_processes)
+        self.partials = partial_writer(settings)
         self.place = Workplace(
             database=database,
-            provider=AnthropicProvider(settings),
+            provider=TracedProvider(AnthropicProvider(settings)),
             settings=settings,
             held=HeldLeases(),
             worker_id=new_id(),
             actor=actor,
             gate=self.gate,
             run_alone=self.solitary.run,
+            partials=self.partials,
         )
         dispatcher = Dispatcher(
             database, CeleryPublisher(app), self.place.worker_id, settings.duty_seconds, self._calls_that_may_start
@@ -74,6 +73,8 @@ class Workshop:
         """
         hearing = Hearing(self.settings.deaf_seconds, self.settings.published_seconds)
         self.upkeep.start(Ear(hearing, self.app, consumer, [QUEUE, NATIVE_QUEUE, CONTROL_QUEUE]))
+        if self.partials is not None:
+            self.partials.start()
 
     def wait_for(self, futures: "list[Future[None]]") -> None:
         """Wait for jobs to come to rest, or for the process to stop."""
@@ -88,6 +89,8 @@ class Workshop:
         self.stopping.set()
         self.solitary.stop()
         self.upkeep.stop()
+        if self.partials is not None:
+            self.partials.stop()
         given_back, calls = self.place.held.give_back(self.place.database, self.place.actor)
         self.gate.abandon(abandoned(calls))
         with self.place.database.system() as connection:
@@ -106,32 +109,14 @@ class Workshop:
 
 
 def solitary_workplace(settings: Settings, held: HeldLeases) -> Workplace:
-    """What a suspect's own process runs its one job with; its worker renews the lease."""
+    """What a suspect's own process runs its one job with; its worker renews the lease. Nobody watches its text."""
     alone = settings.model_copy(update={"worker_slots": 1})
     return Workplace(
         database=open_database(alone, pool_size=2),
-        provider=AnthropicProvider(alone),
+        provider=TracedProvider(AnthropicProvider(alone)),
         settings=alone,
         held=held,
         worker_id=new_id(),
         actor=f"worker {socket.gethostname()}:{os.getpid()} alone",
         gate=shared_gate(alone, lambda: alone.worker_processes),
     )
-
-
-def open_database(settings: Settings, *, pool_size: int = 5) -> Database:
-    """The database, once it is certain that it keeps tenants apart.
-
-    Raises:
-        NotConfigured: DATABASE_URL is not set.
-        UnsafeDatabase: row-level security would not bind this login, or the tables are not of this version.
-    """
-    if settings.database_url is None:
-        raise NotConfigured("DATABASE_URL is not set: set it, or start everything with `assay up`.")
-    database = Database(settings.database_url, pool_size=pool_size, idle_seconds=settings.lease_seconds / 2)
-    try:
-        guard.check(database, HEAD_REVISION)
-    except BaseException:
-        database.close()
-        raise
-    return database

@@ -92,8 +92,8 @@ def test_group_and_chain_work(house: House, workers: Workers, tmp_path: Path) ->
 
 def test_a_native_job_that_must_wait_still_answers(house: House, workers: Workers, tmp_path: Path) -> None:
     """A rate limit puts the job back; ``.get()`` returns once it has landed."""
-    house.provider.play(plays.status(429, retry_after=3), plays.answer(), contains="wait for it")
-    workers.start()
+    house.provider.play(plays.status(429, retry_after=1), plays.answer(), contains="wait for it")
+    workers.start(1, ASSAY_TRANSPORT_WAIT_MAX_SECONDS="0.5")
     (printed,) = script(tmp_path, SCRIPT, house.broker_url, json.dumps({"text": "wait for it. Then go."}), "summarize")
     assert isinstance(printed, dict)
     assert printed["result"]["answered_by"] == "model"

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -56,10 +57,15 @@ def read(house: House, database: Database, **more: list[str]) -> Health:
     return read_health(database, settings_of(house), **more)
 
 
-def doctor(house: House, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """As a person calls it."""
-    command = [sys.executable, "-c", "from cli.main import main; main()", "doctor", *arguments]
-    return subprocess.run(command, env=house.environment(), capture_output=True, text=True, check=False)
+def doctors(house: House, *calls: list[str]) -> "list[subprocess.CompletedProcess[str]]":
+    """As people call it, all at once: it mostly waits for workers that might answer."""
+
+    def call(arguments: list[str]) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", "from cli.main import main; main()", "doctor", *arguments]
+        return subprocess.run(command, env=house.environment(), capture_output=True, text=True, check=False)
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(call, calls))
 
 
 def problems(found: Health) -> str:
@@ -84,13 +90,12 @@ def test_jobs_without_any_worker_are_stuck(house: House, database: Database, ten
     assert problems(found) == "No worker process is there, and 2 jobs wait."
     assert found.oldest is not None
     assert (found.oldest.job_id, found.oldest.tenant_id, found.oldest.seconds >= 90) == (oldest, tenant, True)
-    as_json = doctor(house, "--json")
+    as_json, for_people = doctors(house, ["--json"], [])
     assert as_json.returncode == 1
     shown = json.loads(as_json.stdout)
     assert shown["ok"] is False
     assert shown["progress"]["verdict"] == "stuck"
     assert shown["progress"]["waiting"]["jobs"] == 2
-    for_people = doctor(house)
     assert for_people.returncode == 1
     assert "No worker process is there, and 2 jobs wait." in for_people.stdout
     assert "assay up" in for_people.stdout

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from storage.database import Database, sqlalchemy_url
 from storage.version import HEAD_REVISION
 from tests.house import House, Workers, eventually, landed, submit_texts
 
+JOBS = 120
+"""At ten slots and 0.1 s a call they last for more than a second."""
 SCRIPT = """from alembic import op
 revision = "{revision}"
 down_revision = "{before}"
@@ -54,6 +57,32 @@ def migrated(scratch: House) -> House:
     """The same, with the tables of this release."""
     migrate.migrate(scratch.admin_url)
     return scratch
+
+
+def test_an_owner_who_is_no_superuser_migrates_from_nothing(house: House) -> None:
+    """As on managed servers: row-level security binds the administrator too, and the tables come about all the same."""
+    name = f"managed_{new_id().hex[-12:]}"
+    roles = (migrate.APP_ROLE, "assay_system", migrate.PRODUCER_ROLE)
+    with psycopg.connect(house.admin_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD 'x'").format(sql.Identifier(name)))
+        for role in roles:
+            connection.execute(
+                sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(sql.Identifier(role), sql.Identifier(name))
+            )
+        connection.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(name)))
+    try:
+        address = house.app_url.rpartition("@")[2].rpartition("/")[0]
+        migrate.migrate(f"postgresql://{name}:x@{address}/{name}")
+        app = Database(f"{house.app_url.rpartition('/')[0]}/{name}")
+        guard.check(app, HEAD_REVISION)
+        submit_texts(app, "default", ["one"])
+        app.close()
+    finally:
+        with psycopg.connect(house.admin_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            granted = sql.SQL("REVOKE assay_system FROM assay_app GRANTED BY {}").format(sql.Identifier(name))
+            connection.execute(granted)
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
 def upgrade_to(house: House, revision: str) -> None:
@@ -192,7 +221,9 @@ def test_jobs_of_the_first_release_go_on(scratch: House, tmp_path: Path) -> None
     )
     said: list[str] = []
     migrate.migrate(scratch.admin_url, echo=said.append)
-    assert [line.partition(":")[0].partition(" took")[0] for line in said] == [f"Migration {HEAD_REVISION}"] * 2
+    named = [line.partition(":")[0].partition(" took")[0] for line in said]
+    assert named[:2] == ["Migration 0002"] * 2
+    assert named[-2:] == [f"Migration {HEAD_REVISION}"] * 2
     assert revision(scratch) == HEAD_REVISION
     assert scratch.query("SELECT closed_at IS NOT NULL FROM batches") == [(True,)]
     assert scratch.query("SELECT count(*) FROM jobs WHERE cost = 1 AND losses = 0 AND on_outage = 'fallback'") == [(4,)]
@@ -281,19 +312,19 @@ def test_work_goes_on_while_a_migration_adds(migrated: House, tmp_path: Path) ->
         "ALTER TABLE jobs ADD COLUMN mood text NOT NULL DEFAULT 'calm'",
         "ALTER TABLE attempts ADD COLUMN mood text",
     )
-    with migrated.provider.slow(0.05), Workers(migrated, tmp_path) as workers:
+    with migrated.provider.slow(0.1), Workers(migrated, tmp_path) as workers:
         (first,) = workers.start()
-        batch = submit_texts(database, "busy", [f"Ticket {number}: the billing is wrong." for number in range(300)])
+        batch = submit_texts(database, "busy", [f"Ticket {number}: the billing is wrong." for number in range(JOBS)])
         eventually(lambda: show.progress(database, "busy", batch).landed >= 20, "in full swing")
         with owner(migrated) as connection:
             migrate.upgrade(connection, config, lambda _line: None)
         assert not show.progress(database, "busy", batch).is_over
         views = landed(database, "busy", batch)
         assert {(view.state, view.answered_by) for view in views} == {("answered", "model")}
-        assert migrated.query("SELECT count(*), count(DISTINCT job_id) FROM answers") == [(300, 300)]
-        assert migrated.query("SELECT outcome, count(*) FROM attempts GROUP BY 1") == [("accepted", 300)]
+        assert migrated.query("SELECT count(*), count(DISTINCT job_id) FROM answers") == [(JOBS, JOBS)]
+        assert migrated.query("SELECT outcome, count(*) FROM attempts GROUP BY 1") == [("accepted", JOBS)]
         assert migrated.query("SELECT max(tries) FROM jobs") == [(0,)]
-        workers.kill(first)
+        workers.kill(first, signal.SIGTERM)
         workers.start()
         (view,) = landed(database, "busy", submit_texts(database, "busy", ["one more billing"]))
         assert view.answered_by == "model"

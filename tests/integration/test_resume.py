@@ -255,11 +255,19 @@ def test_two_uploads_at_once_make_one_batch(house: House, database: Database, te
     assert [count(house, table, tenant) for table in ("jobs", "inputs", "batches")] == [WHOLE, WHOLE, 1]
 
 
+def test_an_upload_without_a_key_is_dropped_as_soon_as_it_breaks_off(
+    house: House, database: Database, tenant: str
+) -> None:
+    """Nothing could continue it."""
+    break_off(database, tenant, lines(), key=None)
+    assert [count(house, table, tenant) for table in ("batches", "arrivals", "inputs")] == [0, 0, 0]
+
+
 def test_an_abandoned_upload_is_dropped_by_housekeeping(house: House, database: Database, tenant: str) -> None:
-    """Nothing came for a day: its lines and inputs go, with or without key. An upload that goes on stays, however long
-    ago it was begun, and so does every batch that is whole."""
+    """Nothing came for a day: its lines and inputs go. An upload that goes on stays, however long ago it was begun, and so
+    does every batch that is whole."""
     whole = send(database, tenant, lines(3), key="whole")
-    for key in ("left", None, "going on"):
+    for key in ("left", "left too", "going on"):
         break_off(database, tenant, lines(), key=key)
     house.run("UPDATE batches SET created_at = now() - interval '3 days', arrived_at = now() - interval '25 hours'")
     break_off(database, tenant, lines(), key="going on")

@@ -9,7 +9,8 @@ from stack.scripted import plays
 from storage.database import Database
 from tests.house import House, Workers, eventually, landed, submit_texts
 
-JOBS = 300
+JOBS = 150
+"""Twice what ten slots of one process and then the other finish while two are replaced."""
 HANGING = 3
 """Fewer than admission lets through to a model of which nothing is known yet."""
 

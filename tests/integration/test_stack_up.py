@@ -50,12 +50,12 @@ def test_everything_comes_up_is_well_and_goes(home: Path) -> None:
         assert state is not None
         assert state.ready
         assert {part.name: part.state for part in state.parts} == dict.fromkeys(
-            ["model", "postgres", "valkey", "worker-1", "worker-2", "beat", "flower"], "up"
+            ["model", "postgres", "valkey", "worker-1", "worker-2", "beat", "web", "flower"], "up"
         )
         children = psutil.Process(program.pid).children(recursive=True)
         found = examine(Settings(home=home))
         assert {report.name: report.state for report in found} == dict.fromkeys(
-            ["database", "broker", "model", "workers", "beat", "flower"], "ok"
+            ["database", "broker", "model", "workers", "beat", "web", "flower"], "ok"
         ), found
         secrets = [file.read_text() for file in (home / "secrets").iterdir()]
         assert not [word for word in secrets if word in "".join(report.model_dump_json() for report in found)]

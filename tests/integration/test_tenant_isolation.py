@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from alembic.config import Config
@@ -9,15 +10,17 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from jobs import upload
+from jobs import upload, webhooks
 from jobs.jsonl import Reading
+from jobs.review_rates import set_rate
 from jobs.tenancy import create_key, create_tenant
 from schemas.answer import AnsweredBy
 from schemas.failure import Failure, FailureReason
 from schemas.ids import new_id
 from schemas.job import JobOptions
+from schemas.webhook import WebhookEvent
 from stack.commands import with_this_python, worker_command
-from storage import guard, leases, migrate
+from storage import guard, leases, migrate, reviews
 from storage.database import Database
 from storage.version import HEAD_REVISION
 from tasks import find_task
@@ -27,16 +30,30 @@ _TENANT_TABLES = """
 SELECT c.relname, a.attname FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = CASE WHEN c.relname = 'tenants' THEN 'id' ELSE 'tenant_id' END
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'fair_shares' ORDER BY 1
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname NOT IN ('fair_shares', 'tallies') ORDER BY 1
 """
 _PARTITIONS = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 1"
 _SYSTEM_CONTENT = {
     "jobs": ("failure_detail", "idempotency_key", "reference"),
     "attempts": ("request", "response", "failure_detail", "request_id"),
-    "reviews": ("suggestion", "detail", "note"),
+    "reviews": ("suggestion", "detail", "note", "pending_output"),
+    "webhooks": ("url", "secret", "previous_secret", "created_by", "disabled_reason"),
+    "webhook_deliveries": ("data", "detail"),
+    "second_reviews": ("output", "differing", "note", "judged_note"),
 }
 _UNREADABLE_FOR_SYSTEM = ("inputs", "answers")
-_SYSTEM_ONLY = ("fair_shares", "fair_clocks", "duties", "workers")
+_SYSTEM_ONLY = (
+    "fair_shares",
+    "fair_clocks",
+    "duties",
+    "workers",
+    "review_sampling",
+    "accounts",
+    "sessions",
+    "tallies",
+    "tally_progress",
+    "alerts",
+)
 """What keeps the house running across tenants: not a tenant's to see, although one of them names tenants."""
 
 
@@ -47,6 +64,7 @@ def two_tenants(house: House, database: Database, clean: None) -> tuple[str, str
     create_tenant(database, first, "first")
     create_tenant(database, second, "second")
     create_key(database, first, "key", "producer")
+    webhooks.create(database, first, "https://hooks.invalid/", [WebhookEvent.JOB_FINISHED], actor="test")
     submit_texts(database, first, ["in a batch"])
     _leave_an_upload_open(database, first)
     answered, reviewed = (submit_text(database, first, text) for text in ("one", "two"))
@@ -61,7 +79,18 @@ def two_tenants(house: House, database: Database, clean: None) -> tuple[str, str
                 leases.conclude_answered(connection, claimed, AnsweredBy.RULES, {"x": 1}, attempt=None, failure=failure)
             else:
                 leases.conclude_in_review(connection, claimed, failure, None)
+    _leave_a_second_review_and_a_skip(database, first, answered)
     return first, second
+
+
+def _leave_a_second_review_and_a_skip(database: Database, tenant: str, job_id: UUID) -> None:
+    """A rate, an answer that was drawn for a second look, and somebody who skipped it."""
+    set_rate(database, tenant, "classify", 1)
+    with database.tenant(tenant) as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO second_reviews (job_id, tenant_id, task) VALUES (%s, %s, 'classify')", (job_id, tenant)
+        )
+        reviews.skip(connection, tenant, job_id, "ann", 60)
 
 
 def _leave_an_upload_open(database: Database, tenant: str) -> None:

@@ -11,27 +11,29 @@ from pydantic import AliasChoices
 
 from schemas.settings import Settings
 from stack import postgres, valkey
-from stack.commands import beat_command, flower_command, ping_command, worker_command
+from stack.commands import beat_command, flower_command, ping_command, web_command, worker_command
 from storage.migrate import APP_ROLE
 from workers.queues import CONTROL_QUEUE, NATIVE_QUEUE, QUEUE
 
 ROOT: Final = Path(__file__).parents[2]
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
-OURS: Final = ("migrate", "worker", "beat", "flower")
+OURS: Final = ("migrate", "worker", "beat", "web", "flower")
 DOCKERFILE: Final = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 HOME: Final = Path("/var/lib/assay")
 FLOWER_PORT: Final = 5555
+WEB_PORT: Final = 8400
 
-MIGRATE_ONLY: Final = {"ASSAY_APP_PASSWORD"}
-"""Read by ``assay migrate`` itself; no setting of a process."""
+READ_BY_OTHERS: Final = {"ASSAY_APP_PASSWORD", "FLOWER_BASIC_AUTH"}
+"""Read by ``assay migrate`` itself and by Flower; no setting of a process."""
 
 
 def test_processes_run_the_commands_of_the_embedded_stack() -> None:
-    """Workers, beat and Flower are started word for word as ``assay up`` starts them."""
+    """Workers, beat, the web and Flower are started word for word as ``assay up`` starts them."""
     assert SERVICES["worker"]["command"] == worker_command("worker")
     assert SERVICES["beat"]["command"] == beat_command(HOME / "schedule")
     assert SERVICES["flower"]["command"] == flower_command(FLOWER_PORT, HOME / "flower", "0.0.0.0")
+    assert SERVICES["web"]["command"] == web_command(WEB_PORT, "0.0.0.0")
     assert "assay migrate" in SERVICES["migrate"]["command"][-1]
 
 
@@ -45,14 +47,14 @@ def test_every_process_of_the_embedded_stack_has_a_service() -> None:
     """Nothing that ``assay up`` runs is missing, but for the local model, whose place the provider takes."""
     source = (ROOT / "stack" / "up.py").read_text(encoding="utf-8")
     parts = {name.removesuffix("_part") for name in re.findall(r"\b[a-z]+_part\b", source)}
-    assert parts == {"postgres", "valkey", "model", "worker", "beat", "flower"}
+    assert parts == {"postgres", "valkey", "model", "worker", "beat", "web", "flower"}
     assert parts - {"model"} <= set(SERVICES)
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_environment_names_are_settings(name: str) -> None:
     """Each variable given to a process of ours is one that it reads."""
-    assert set(SERVICES[name]["environment"]) <= _setting_names() | MIGRATE_ONLY
+    assert set(SERVICES[name]["environment"]) <= _setting_names() | READ_BY_OTHERS
 
 
 def test_only_migrate_gets_the_administrator() -> None:
@@ -72,8 +74,9 @@ def test_no_password_has_a_default() -> None:
     demanded = set(re.findall(r"\$\{(\w+):\?set \1 in \.env\}", text))
     assert used == {
         "POSTGRES_PASSWORD", "ASSAY_APP_PASSWORD", "VALKEY_PASSWORD", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL",
+        "FLOWER_PASSWORD", "ASSAY_STREAM_KEY", "ASSAY_WEB_PUBLIC_URL", "ASSAY_WEB_SECURE_COOKIES",
     }  # fmt: skip
-    assert used - demanded == {"ANTHROPIC_BASE_URL"}
+    assert used - demanded == {"ANTHROPIC_BASE_URL", "ASSAY_WEB_PUBLIC_URL", "ASSAY_WEB_SECURE_COOKIES"}
 
 
 def test_ports_are_open_on_this_machine_only() -> None:
@@ -98,6 +101,7 @@ def test_health_checks_ask_what_the_code_asks() -> None:
     assert worker.startswith(" ".join(ping_command(10)))
     node = SERVICES["worker"]["command"][SERVICES["worker"]["command"].index("-n") + 1]
     assert worker.endswith(f"--destination {node.replace('%h', '$$HOSTNAME')}")
+    assert f":{WEB_PORT}/healthz" in SERVICES["web"]["healthcheck"]["test"][-1]
     assert f":{FLOWER_PORT}/healthcheck" in SERVICES["flower"]["healthcheck"]["test"][-1]
     assert f"find {HOME} -name 'schedule*'" in SERVICES["beat"]["healthcheck"]["test"][1]
     assert "PONG" in SERVICES["valkey"]["healthcheck"]["test"][1]
@@ -106,7 +110,7 @@ def test_health_checks_ask_what_the_code_asks() -> None:
 
 def test_processes_start_after_the_migration() -> None:
     """Nothing that needs the tables starts before they are of this version."""
-    for name in ("worker", "beat", "flower"):
+    for name in ("worker", "beat", "web", "flower"):
         conditions = {part: wait["condition"] for part, wait in SERVICES[name]["depends_on"].items()}
         assert conditions == {
             "postgres": "service_healthy",

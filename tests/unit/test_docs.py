@@ -73,7 +73,7 @@ def test_each_direct_dependency_has_its_reason() -> None:
     """docs/dependencies.md has one line for each dependency in pyproject.toml, and no other."""
     project = tomllib.loads(_text(ROOT / "pyproject.toml"))["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    declared = sorted(re.split(r"[\[<>=~! ]", line)[0] for group in groups for line in group)
+    declared = sorted({re.split(r"[\[<>=~! ]", line)[0] for group in groups for line in group})
     assert sorted(re.findall(r"^- `([^`]+)`: \S", _text(ROOT / "docs" / "dependencies.md"), re.MULTILINE)) == declared
 
 
@@ -91,6 +91,8 @@ def test_the_glossary_knows_every_kind_of_event() -> None:
     kinds = set(re.findall(r"SELECT id, tenant_id, '([a-z_]+)'", source))
     kinds |= set(re.findall(r"note_event\([^\"]*?\"([a-z_]+)\"", source))
     kinds |= set(re.findall(r"_note\([^\"]*?\"([a-z_]+)\"", source)) | set(re.findall(r"what = \"([a-z_]+)\"", source))
+    pages = _text(ROOT / "web" / "operators" / "pages.py")
+    kinds |= set(re.findall(r'^SEEN = "([a-z_]+)"', pages, re.MULTILINE))
     part = _text(ROOT / "docs" / "glossary.md").partition("`events.kind`")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `([a-z_]+)` \|", part, re.MULTILINE)) == kinds
 
@@ -140,7 +142,7 @@ def _shown_commands(text: str) -> list[str]:
 
 def _commands(command: Any, path: tuple[str, ...]) -> dict[tuple[str, ...], set[str]]:
     """Every command by its path, with its options."""
-    options = {option for parameter in command.params for option in parameter.opts}
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     found = {path: options} if path else {}
     for name, child in getattr(command, "commands", {}).items():
         found |= _commands(child, (*path, name))

@@ -54,7 +54,7 @@ def reports(settings: Settings) -> dict[str, PartReport]:
 def test_without_a_stack_every_part_is_off(tmp_path: Path) -> None:
     """Where nothing runs and nothing is set, each part is off and says how to start it."""
     found = examine(Settings(home=tmp_path / "nowhere"))
-    assert [report.name for report in found] == ["database", "broker", "model", "workers", "beat", "flower"]
+    assert [report.name for report in found] == ["database", "broker", "model", "workers", "beat", "web", "flower"]
     assert {report.state for report in found} == {"off"}
     assert all("assay up" in report.advice for report in found)
     assert not (tmp_path / "nowhere").exists()
