@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
+# Else each of the several hundred Python processes of a test run or a demo compiles every library anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test check browser fuzz bench bench-engine chaos format lock clean
@@ -43,7 +45,7 @@ check: install-dev  ## lint, types, layers
 
 # Most tests wait for processes, so two run at a time, each with its own services; those that use the whole machine run alone.
 test: check $(if $(ASSAY_INSTALL_BROWSER),browser)  ## checks and the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/acceptance --ignore tests/chaos
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/acceptance --ignore tests/chaos
 	$(BIN)/python -m pytest tests/acceptance tests/chaos
 
 # For the tests of the review desk, which are skipped, and say so, where there is no Chromium.
