@@ -9,8 +9,8 @@ from uuid import UUID
 import httpx2
 from pydantic import SecretStr
 
+from cli.ended import Ended
 from cli.errors import work_failed, wrong_usage
-from cli.service import Ended
 from jobs.cancel import NotFound
 from jobs.contract import SubmitRefused
 from jobs.show import Progress

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from cli.connect import check_tenant, complete_settings, opened, read_settings
+from cli.ended import Ended
 from cli.errors import wrong_usage
 from cli.options import DEFAULT_TENANT
 
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from jobs.submit import Submitted
     from schemas.job import JobOptions, JobView
     from storage.database import Database
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a cancellation ended: so many jobs, or a batch that was still being received."""
-
-    jobs: int
-    upload: bool = False
 
 
 class Service(Protocol):

@@ -78,3 +78,15 @@ def workers(house: House, clean: None, tmp_path: Path) -> Iterator[Workers]:
     """Starts real worker processes and ends them with the test."""
     with Workers(house, tmp_path) as workers:
         yield workers
+
+
+@pytest.fixture
+def nothing_counted(house: House) -> Iterator[None]:
+    """Counting begins now."""
+    forget = (
+        "TRUNCATE tallies, alerts; UPDATE tally_progress SET counted_until = now() - interval '1 minute';"
+        "UPDATE duties SET holder = NULL, held_until = NULL"
+    )
+    house.run(forget)
+    yield
+    house.run(forget)

@@ -24,18 +24,6 @@ NAUGHTY = '<script>alert("x")</script>'
 
 
 @pytest.fixture
-def nothing_counted(house: House) -> Iterator[None]:
-    """Counting begins now."""
-    forget = (
-        "TRUNCATE tallies, alerts; UPDATE tally_progress SET counted_until = now() - interval '1 minute';"
-        "UPDATE duties SET holder = NULL, held_until = NULL"
-    )
-    house.run(forget)
-    yield
-    house.run(forget)
-
-
-@pytest.fixture
 def web(house: House, database: Database, tenant: str) -> Iterator[TestClient]:
     """A browser in which an operator of this tenant is signed in."""
     with TestClient(make_app(settings_of(house)), base_url="http://127.0.0.1") as client:
