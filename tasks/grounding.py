@@ -6,7 +6,10 @@ characters dropped, any run of white space one space. Words are never dropped an
 digit is a wrong quote. The found place is given in offsets of the *original* source, so that it can be highlighted.
 """
 
+import re
 import unicodedata
+from array import array
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,6 +21,8 @@ _PLAIN = str.maketrans(
     }
 )
 _ELLIPSES = ("...", "[...]")
+_PLAIN_RUN = re.compile("[!-~]+(?: [!-~]+)*")
+"""ASCII words with single spaces between: nothing in them composes, and letter stands for letter."""
 
 
 class Span(NamedTuple):
@@ -25,6 +30,14 @@ class Span(NamedTuple):
 
     start: int
     end: int
+
+
+class _Reduced(NamedTuple):
+    """A text as a reader sees it, and where in the original each of its characters starts and ends."""
+
+    text: str
+    starts: "array[int]"
+    ends: "array[int]"
 
 
 def locate(quote: str, source: str) -> Span | None:
@@ -37,12 +50,12 @@ def locate(quote: str, source: str) -> Span | None:
     start = _find(quote, source)
     if start >= 0:
         return Span(start, start + len(quote))
-    wanted = _strip_marks(_reduced(quote)[0])
-    haystack, places = _reduced_source(source)
-    at = _find(wanted, haystack)
+    wanted = _strip_marks(_reduced(quote).text)
+    haystack = _reduced_source(source)
+    at = _find(wanted, haystack.text)
     if at < 0:
         return None
-    return Span(places[at].start, places[at + len(wanted) - 1].end)
+    return Span(haystack.starts[at], haystack.ends[at + len(wanted) - 1])
 
 
 def _find(wanted: str, source: str) -> int:
@@ -67,48 +80,54 @@ def _strip_marks(text: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _reduced_source(source: str) -> tuple[str, list[Span]]:
+def _reduced_source(source: str) -> _Reduced:
     """The source reduced once for all quotes of an answer. Few entries: a source may be large."""
     return _reduced(source)
 
 
-def _reduced(text: str) -> tuple[str, list[Span]]:
-    """The text as a reader sees it, and for each of its characters the place it came from."""
-    characters: list[str] = []
-    places: list[Span] = []
+def _reduced(text: str) -> _Reduced:
+    """Reduce a text. Plain runs go in whole: letter by letter, a megabyte held up the whole process for two seconds."""
+    reduced: list[str] = []
+    starts, ends = array("q"), array("q")
     spaced = True  # leading white space is dropped
-    # Compatibility forms are unified per base character with its combining marks, so that offsets survive.
-    for start, cluster in _clusters(text):
-        place = Span(start, start + len(cluster))
-        plain = unicodedata.normalize("NFKC", cluster.translate(_PLAIN)).casefold().translate(_PLAIN)
-        for char in plain:
-            if char.isspace():
-                if not spaced:
-                    characters.append(" ")
-                    places.append(place)
-                spaced = True
-            elif unicodedata.category(char) != "Cf":
-                characters.append(char)
-                places.append(place)
-                spaced = False
-    return "".join(characters), places
+    for start, piece in _pieces(text):
+        if len(piece) > 1 and piece.isascii():
+            reduced.append(piece.translate(_PLAIN).lower())
+            starts.extend(range(start, start + len(piece)))
+            ends.extend(range(start + 1, start + len(piece) + 1))
+            spaced = False
+            continue
+        for char in unicodedata.normalize("NFKC", piece.translate(_PLAIN)).casefold().translate(_PLAIN):
+            if (char.isspace() and spaced) or unicodedata.category(char) == "Cf":
+                continue
+            spaced = char.isspace()
+            reduced.append(" " if spaced else char)
+            starts.append(start)
+            ends.append(start + len(piece))
+    return _Reduced("".join(reduced), starts, ends)
 
 
-def _clusters(text: str) -> list[tuple[int, str]]:
-    """Base characters with what composes onto them, and where each starts.
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """Plain runs, and clusters of all else, and where each starts."""
+    end = 0
+    for run in _PLAIN_RUN.finditer(text):
+        yield from _clusters(text, end, run.start())
+        end = run.end() - (run.end() < len(text) and _composes(text[run.end()]))
+        if end > run.start():
+            yield run.start(), text[run.start() : end]
+    yield from _clusters(text, end, len(text))
+
+
+def _clusters(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    """Base characters with what composes onto them: unified together, so that offsets survive.
 
     Marks are told by their category (those of Indic scripts have no combining class); Hangul vowels and finals are
     letters, and compose all the same.
     """
-    if text.isascii():
-        return list(enumerate(text))
-    clusters: list[tuple[int, str]] = []
-    start = 0
-    for index in range(1, len(text) + 1):
-        if index == len(text) or not _composes(text[index]):
-            clusters.append((start, text[start:index]))
+    for index in range(start + 1, end + 1):
+        if index == end or not _composes(text[index]):
+            yield start, text[start:index]
             start = index
-    return clusters
 
 
 def _composes(char: str) -> bool:
