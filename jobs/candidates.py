@@ -8,8 +8,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from jobs.fairness import Candidate, FairClock, Rooms, choose, class_floor
-from storage.fairness import Waiting
+from jobs.fairness import FairClock, Rooms, choose, class_floor
+from storage.fairness import Candidate, Waiting
 
 SPARE = 1.25
 """So many times an even share of the places is read of each tenant, and one more: jobs differ in cost."""

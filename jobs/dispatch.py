@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 
 from jobs import steps
 from jobs.candidates import Front
-from jobs.fairness import Candidate, FairClock
+from jobs.fairness import FairClock
 from jobs.steps import Step
 from storage import duties, fairness, queue
 from storage.database import Database
+from storage.fairness import Candidate
 from tasks import catalogue
 
 WINDOW_FACTOR = 2
@@ -75,16 +76,13 @@ class Dispatcher:
     def _take(self, connection: Connection, turn: int) -> list[Candidate]:
         """Move the next jobs into the window, fairly, as many as there is room for."""
         queue.put_due_in_line(connection)
-        slots = queue.capacity(connection)
-        size = slots * WINDOW_FACTOR if slots else IDLE_WINDOW
         window = queue.window(connection)
+        size = window.slots * WINDOW_FACTOR or IDLE_WINDOW
         room = size - window.total
         if room * ROUND_SHARE < size:
             return []
         chosen = self._choose(connection, room, window.published, turn)
         taken = queue.take(connection, [job.job_id for job in chosen]) if chosen else set()
-        if chosen:
-            duties.count(connection, duties.DISPATCH, len(taken))
         return [job for job in chosen if job.job_id in taken]
 
     def _choose(self, connection: Connection, room: int, published: dict[str, int], turn: int) -> list[Candidate]:
@@ -95,9 +93,9 @@ class Dispatcher:
         tasks = [task for task in catalogue() if by_task.get(task, 1) > 0]
 
         def read(priority: int, most: Mapping[str, int]) -> list[Candidate]:
-            return [Candidate._make(first) for first in fairness.first_jobs(connection, priority, most, tasks)]
+            return fairness.first_jobs(connection, priority, most, tasks)
 
-        chosen, clocks = Front(waiting, _clocks(connection), read).choose(room, by_task, turn=turn)
+        chosen, clocks = Front(waiting, _clocks(waiting), read).choose(room, by_task, turn=turn)
         if chosen:
             served = {(job.priority, job.tenant_id) for job in chosen}
             fairness.remember(
@@ -135,10 +133,12 @@ def ids_per_message(jobs: int) -> int:
     return max(1, min(MOST_IDS, jobs // 8))
 
 
-def _clocks(connection: Connection) -> dict[int, FairClock]:
-    clocks = {priority: FairClock(now) for priority, now in fairness.clocks(connection).items()}
-    for priority, tenant_id, served in fairness.shares(connection):
-        clocks.setdefault(priority, FairClock()).served[tenant_id] = served
+def _clocks(waiting: Iterable[fairness.Waiting]) -> dict[int, FairClock]:
+    clocks: dict[int, FairClock] = {}
+    for of in waiting:
+        clock = clocks.setdefault(of.priority, FairClock(of.now))
+        if of.served is not None:
+            clock.served[of.tenant_id] = of.served
     return clocks
 
 

@@ -10,28 +10,11 @@ but in turns of a quantum, which has to exceed the dearest job: a round here is 
 import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import NamedTuple
-from uuid import UUID
+
+from storage.fairness import Candidate
 
 CLASS_FLOOR = 8
 """While a class has work it gets at least one of so many places, whatever waits above it: no class starves."""
-
-
-class Candidate(NamedTuple):
-    """A job that is due. A tuple, because a round makes hundreds of them.
-
-    Attributes:
-        priority: its class, 1 high, 0 normal, -1 low.
-        cost: estimated, in token units.
-    """
-
-    job_id: UUID
-    tenant_id: str
-    task: str
-    priority: int
-    cost: float
-    deadline: datetime | None
 
 
 @dataclass
@@ -77,11 +60,10 @@ def choose(
     *,
     turn: int,
 ) -> list[Candidate]:
-    """The jobs to publish, in order: class before class, within a class fairly between tenants, within a tenant by deadline
-    and age.
+    """The jobs to publish, in order: class before class, within a class fairly between tenants, within a tenant as they come.
 
     Args:
-        candidates: each tenant's first jobs.
+        candidates: each tenant's first jobs, in the order in which it wants them.
         clocks: by class; moved on.
         rooms: filled.
         turn: number of the round: a class below the highest gets a place in every eighth round even when a round has
@@ -129,17 +111,13 @@ def _within_class(
 
 
 def _by_tenant(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
-    """Each tenant's jobs, the most urgent last, so that it is popped first."""
+    """Each tenant's jobs, the first one last, so that it is popped first."""
     waiting: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         waiting.setdefault(candidate.tenant_id, []).append(candidate)
     for jobs in waiting.values():
-        jobs.sort(key=_urgency, reverse=True)
+        jobs.reverse()
     return waiting
-
-
-def _urgency(job: Candidate) -> tuple[bool, float, UUID]:
-    return job.deadline is None, job.deadline.timestamp() if job.deadline else 0.0, job.job_id
 
 
 def _next_with_room(jobs: list[Candidate], rooms: Rooms) -> Candidate | None:

@@ -7,7 +7,6 @@ A lane is a class, a tenant and a task that have work.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 from uuid import UUID
@@ -44,12 +43,15 @@ WITH RECURSIVE waiting AS (
         ORDER BY j.tenant_id LIMIT 1
     ) AS next
 )
-SELECT waiting.priority, waiting.tenant_id, tenants.weight FROM waiting JOIN tenants ON tenants.id = waiting.tenant_id
+SELECT waiting.priority, waiting.tenant_id, tenants.weight, coalesce(fair_clocks.virtual, 0), fair_shares.served
+FROM waiting JOIN tenants ON tenants.id = waiting.tenant_id
+    LEFT JOIN fair_clocks ON fair_clocks.priority = waiting.priority
+    LEFT JOIN fair_shares ON fair_shares.priority = waiting.priority AND fair_shares.tenant_id = waiting.tenant_id
 """
 # One branch per task, each in the index's own order: they are merged lazily, so no more rows are read than are wanted and one
 # of each task. With an ordering above a plain UNION, or over all tasks at once, the server would sort every job there is.
 _FIRST_JOBS = """
-SELECT job.id, who.tenant_id, job.task, %(priority)s::smallint, job.cost, job.deadline
+SELECT job.id, who.tenant_id, job.task, %(priority)s::smallint, job.cost
 FROM unnest(%(tenants)s::text[], %(most)s::int[]) AS who (tenant_id, most), LATERAL (
     SELECT * FROM ({branches}) AS of_task ORDER BY of_task.deadline, of_task.id LIMIT who.most
 ) AS job
@@ -87,22 +89,33 @@ class Lane:
 
 
 class Waiting(NamedTuple):
-    """A tenant that has work of a class."""
+    """A tenant that has work of a class.
+
+    Attributes:
+        now: virtual time of the class.
+        served: how far the tenant is served there, where it is ahead of that time.
+    """
 
     priority: int
     tenant_id: str
     weight: float
+    now: float = 0.0
+    served: float | None = None
 
 
-class First(NamedTuple):
-    """One of a tenant's first jobs."""
+class Candidate(NamedTuple):
+    """One of a tenant's first jobs. A tuple, because a round reads hundreds of them.
+
+    Attributes:
+        priority: its class, 1 high, 0 normal, -1 low.
+        cost: estimated, in token units.
+    """
 
     job_id: UUID
     tenant_id: str
     task: str
     priority: int
     cost: float
-    deadline: datetime | None
 
 
 def lanes(connection: Connection) -> list[Lane]:
@@ -115,7 +128,9 @@ def waiting(connection: Connection) -> list[Waiting]:
     return [Waiting._make(row) for row in connection.exec_driver_sql(_WAITING).all()]
 
 
-def first_jobs(connection: Connection, priority: int, most: Mapping[str, int], tasks: Collection[str]) -> list[First]:
+def first_jobs(
+    connection: Connection, priority: int, most: Mapping[str, int], tasks: Collection[str]
+) -> list[Candidate]:
     """The first jobs of these tenants: by deadline, then by age.
 
     Args:
@@ -125,7 +140,7 @@ def first_jobs(connection: Connection, priority: int, most: Mapping[str, int], t
     if not tasks:
         return []
     parameters = {"priority": priority, "tenants": list(most), "most": list(most.values()), **numbered(tasks)}
-    return [First._make(row) for row in connection.exec_driver_sql(first_jobs_statement(len(tasks)), parameters).all()]
+    return [Candidate._make(row) for row in connection.exec_driver_sql(first_jobs_statement(len(tasks)), parameters)]
 
 
 @cache
@@ -138,18 +153,6 @@ def first_jobs_statement(tasks: int) -> str:
 def numbered(tasks: Collection[str]) -> dict[str, str]:
     """The parameters of that statement which name the tasks."""
     return {f"task_{number}": task for number, task in enumerate(tasks)}
-
-
-def clocks(connection: Connection) -> dict[int, float]:
-    """The virtual time of each class."""
-    return {row[0]: row[1] for row in connection.exec_driver_sql("SELECT priority, virtual FROM fair_clocks")}
-
-
-def shares(connection: Connection) -> list[tuple[int, str, float]]:
-    """Class, tenant, and how far the tenant is served there, of those that are ahead of the class's time."""
-    return [
-        tuple(row) for row in connection.exec_driver_sql("SELECT priority, tenant_id, served FROM fair_shares").all()
-    ]
 
 
 def remember(connection: Connection, clocks: Mapping[int, float], served: Mapping[tuple[int, str], float]) -> None:

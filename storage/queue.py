@@ -6,21 +6,21 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from storage.duties import DISPATCH
 from storage.leases import OpenCall
 
 MOST_DUE = 2000
 """Jobs whose wait is over that one round puts in line: enough for any window, and a bounded transaction."""
 
 # One branch per state: a partial index serves a query that names its state, and "IN" of two names neither.
-_IN_WINDOW = """
+_WINDOW = """
 SELECT task, 'published', count(*) FROM jobs WHERE state = 'published' GROUP BY task
 UNION ALL
-SELECT task, 'running', count(*) FROM jobs WHERE state = 'running' GROUP BY task
+SELECT NULL, 'running', count(*) FROM jobs WHERE state = 'running'
+UNION ALL
+SELECT NULL, 'slots', coalesce(sum(slots), 0) FROM workers
+WHERE stopped_at IS NULL AND deaf_since IS NULL AND seen_at > now() - interval '30 seconds'
 """
-_CAPACITY = (
-    "SELECT coalesce(sum(slots), 0) FROM workers"
-    " WHERE stopped_at IS NULL AND deaf_since IS NULL AND seen_at > now() - interval '30 seconds'"
-)
 _DUE = """
 UPDATE jobs SET run_at = NULL
 WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND run_at <= now() ORDER BY run_at LIMIT %(most)s
@@ -29,10 +29,16 @@ WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' AND run_at <= now() ORDE
 # Found by id alone and looked at afterwards: asked for ids that are queued, a server that knows of few queued jobs reads all
 # that are queued, and goes on doing so when they are a million.
 _TAKE = """
-WITH free AS MATERIALIZED (SELECT id, state, run_at FROM jobs WHERE id = ANY(%(ids)s) FOR UPDATE SKIP LOCKED)
-UPDATE jobs SET state = 'published', published_at = now()
-FROM free WHERE jobs.id = free.id AND free.state = 'queued' AND free.run_at IS NULL
-RETURNING jobs.id
+WITH free AS MATERIALIZED (
+    SELECT id, state, run_at FROM jobs WHERE id = ANY(%(ids)s) FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE jobs SET state = 'published', published_at = now()
+    FROM free WHERE jobs.id = free.id AND free.state = 'queued' AND free.run_at IS NULL
+    RETURNING jobs.id
+), counted AS (
+    UPDATE duties SET done = done + (SELECT count(*) FROM taken) WHERE name = %(duty)s
+)
+SELECT id FROM taken
 """
 _UNPUBLISH = """
 UPDATE jobs SET state = 'queued'
@@ -89,11 +95,18 @@ class Window:
 
     Attributes:
         published: by task, those not begun.
-        total: all of them.
+        running: those under way.
+        slots: jobs that the live workers can run at a time.
     """
 
     published: dict[str, int]
-    total: int
+    running: int
+    slots: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.published.values()) + self.running
 
 
 @dataclass(frozen=True)
@@ -115,16 +128,12 @@ class Swept:
         return self.republished + self.recovered + len(self.lost_calls)
 
 
-def capacity(connection: Connection) -> int:
-    """Jobs that the live workers can run at a time."""
-    return int(connection.exec_driver_sql(_CAPACITY).scalar_one())
-
-
 def window(connection: Connection) -> Window:
-    """The window as it is now."""
-    rows = connection.exec_driver_sql(_IN_WINDOW).all()
-    published = {task: jobs for task, state, jobs in rows if state == "published"}
-    return Window(published, sum(jobs for _, _, jobs in rows))
+    """The window as it is now, and the room that it is for."""
+    rows = connection.exec_driver_sql(_WINDOW).all()
+    published = {task: jobs for task, what, jobs in rows if what == "published"}
+    counts = {what: jobs for task, what, jobs in rows if task is None}
+    return Window(published, counts["running"], counts["slots"])
 
 
 def put_due_in_line(connection: Connection) -> int:
@@ -133,8 +142,8 @@ def put_due_in_line(connection: Connection) -> int:
 
 
 def take(connection: Connection, job_ids: Sequence[UUID]) -> set[UUID]:
-    """Move these jobs into the window; returns those that were still waiting."""
-    return set(connection.exec_driver_sql(_TAKE, {"ids": list(job_ids)}).scalars().all())
+    """Move these jobs into the window, and count them; returns those that were still waiting."""
+    return set(connection.exec_driver_sql(_TAKE, {"ids": list(job_ids), "duty": DISPATCH}).scalars().all())
 
 
 def unpublish(connection: Connection, job_ids: Sequence[UUID]) -> None:

@@ -257,9 +257,9 @@ class House:
             told = [
                 ("fairness.waiting", plans.explained(connection, fairness._WAITING, {})),
                 ("fairness.first_jobs", plans.explained(connection, fairness.first_jobs_statement(len(tasks)), asked)),
-                ("queue.window", plans.explained(connection, queue._IN_WINDOW, {})),
+                ("queue.window", plans.explained(connection, queue._WINDOW, {})),
                 ("queue.put_due_in_line", plans.explained(connection, queue._DUE, {"most": queue.MOST_DUE})),
-                ("queue.take", plans.explained(connection, queue._TAKE, {"ids": ids})),
+                ("queue.take", plans.explained(connection, queue._TAKE, {"ids": ids, "duty": "dispatch"})),
             ]
             connection.rollback()
             connection.execute("SELECT set_config('assay.tenant', %s, true)", [firsts[0].tenant_id])

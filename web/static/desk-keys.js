@@ -29,7 +29,7 @@ function press(key) {
   const target = [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find((one) => !one.disabled && !one.hidden);
   if (!target) return false;
   target.click();
-  if (key === "x" && target.closest("details")) setTimeout(() => document.getElementById("reason")?.focus());
+  if (key === "x" && target.closest("details")) document.getElementById("reason")?.focus();
   return true;
 }
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.candidates import Front
-from jobs.fairness import Candidate, FairClock, Rooms, choose
+from jobs.fairness import FairClock, Rooms, choose
 from schemas.ids import new_id
-from storage.fairness import Waiting
+from storage.fairness import Candidate, Waiting
 
 
 class House:
@@ -44,8 +44,7 @@ def a_house(random: Random, tenants: int, jobs: int) -> House:
     dear = {name: random.choice([0.1, 1.0, 20.0]) for name in names}
     made = [(random.choice(names), random.choice([1, 0, 0, -1])) for _ in range(jobs)]
     candidates = [
-        Candidate(new_id(), name, "classify", priority, dear[name] * random.uniform(0.5, 2), None)
-        for name, priority in made
+        Candidate(new_id(), name, "classify", priority, dear[name] * random.uniform(0.5, 2)) for name, priority in made
     ]
     return House(candidates, {name: random.choice([1.0, 1.0, 3.0]) for name in names})
 
@@ -69,7 +68,7 @@ def test_reading_little_chooses_the_same_as_reading_everything(seed: int, tenant
 
 def test_a_round_reads_by_its_places_and_not_by_what_waits() -> None:
     """With five hundred tenants of twenty jobs each a round of sixteen places reads less than two hundred jobs."""
-    jobs = [Candidate(new_id(), f"t{number % 500:03}", "classify", 0, 1.0, None) for number in range(10_000)]
+    jobs = [Candidate(new_id(), f"t{number % 500:03}", "classify", 0, 1.0) for number in range(10_000)]
     house = House(jobs, {f"t{number:03}": 1.0 for number in range(500)})
     chosen, _ = Front(house.waiting(), {}, house.read).choose(16, {}, turn=1)
     assert len(chosen) == 16
@@ -78,15 +77,15 @@ def test_a_round_reads_by_its_places_and_not_by_what_waits() -> None:
 
 def test_a_tenant_alone_is_read_once() -> None:
     """As many of its jobs as there are places, however many wait."""
-    house = House([Candidate(new_id(), "a", "classify", 0, 1.0, None) for _ in range(300)], {"a": 1.0})
+    house = House([Candidate(new_id(), "a", "classify", 0, 1.0) for _ in range(300)], {"a": 1.0})
     chosen, _ = Front(house.waiting(), {}, house.read).choose(50, {}, turn=1)
     assert len(chosen) == house.rows == 50
 
 
 def test_a_task_that_may_not_start_does_not_keep_others_from_a_place() -> None:
     """Tenants whose jobs are all of a full model are passed over, however many they are and however long they waited."""
-    blocked = [Candidate(new_id(), f"a{number:03}", "extract", 0, 1.0, None) for number in range(100)]
-    free = [Candidate(new_id(), "z", "classify", 0, 1.0, None) for _ in range(10)]
+    blocked = [Candidate(new_id(), f"a{number:03}", "extract", 0, 1.0) for number in range(100)]
+    free = [Candidate(new_id(), "z", "classify", 0, 1.0) for _ in range(10)]
     house = House(blocked + free, {job.tenant_id: 1.0 for job in blocked + free})
     chosen, _ = Front(house.waiting(), {}, house.read).choose(5, {"extract": 0}, turn=1)
     assert [job.tenant_id for job in chosen] == ["z"] * 5

@@ -2,25 +2,20 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.fairness import CLASS_FLOOR, Candidate, FairClock, Rooms, choose
+from jobs.fairness import CLASS_FLOOR, FairClock, Rooms, choose
 from schemas.ids import new_id
+from storage.fairness import Candidate
 
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
-
-def job(
-    tenant: str, cost: float = 1, *, priority: int = 0, task: str = "classify", due: int | None = None
-) -> Candidate:
-    """A job that waits; ``due``: minutes after noon."""
-    deadline = None if due is None else NOON + timedelta(minutes=due)
-    return Candidate(new_id(), tenant, task, priority, cost, deadline)
+def job(tenant: str, cost: float = 1, *, priority: int = 0, task: str = "classify") -> Candidate:
+    """A job that waits."""
+    return Candidate(new_id(), tenant, task, priority, cost)
 
 
 def serve(
@@ -102,18 +97,10 @@ def test_a_lower_class_does_not_starve_in_rounds_of_one_place() -> None:
     assert classes == {1: 35, 0: 5}
 
 
-def test_within_a_tenant_the_earliest_deadline_goes_first() -> None:
-    """Then those without a deadline, oldest first."""
-    # Ids made in the same millisecond have no order; the smaller one counts as the older.
-    oldest, newest = sorted([job("a"), job("a")], key=lambda made: made.job_id)
-    later, sooner = job("a", due=60), job("a", due=5)
-    assert serve([newest, oldest, later, sooner], 1, 4, {}) == [sooner, later, oldest, newest]
-
-
-def test_a_deadline_is_no_way_past_another_tenant() -> None:
-    """Deadlines order a tenant's own jobs: who gives one to every job gets no more than its share."""
-    waiting = [job("pushy", due=1) for _ in range(50)] + [job("patient") for _ in range(50)]
-    assert Counter(candidate.tenant_id for candidate in serve(waiting, 1, 20, {})) == {"pushy": 10, "patient": 10}
+def test_within_a_tenant_the_order_is_the_tenants_own() -> None:
+    """As its jobs come, so they go, whatever other tenants have."""
+    mine, others = [job("a", cost) for cost in (3, 1, 2)], [job("b", cost) for cost in (1, 5)]
+    assert [one for one in serve([*mine, *others], 1, 5, {}) if one.tenant_id == "a"] == mine
 
 
 def test_a_full_model_does_not_hold_up_other_tasks() -> None:
