@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from schemas import extraction_fields as walks
 from schemas.answer import Violation
+from schemas.extraction_form import form_schema
 from schemas.extraction_refusal import SchemaRefused, at
 from schemas.extraction_subset import read_schema
 from schemas.extraction_tree import Node, Record, Rows, Scalar, shown
@@ -75,6 +76,10 @@ class CompiledSchema:
     def wire(self) -> dict[str, Any]:
         """JSON Schema of ``fields`` for a provider's constrained output; pass what it wrote through :meth:`read`."""
         return wire_schema(self._root, len(self.leaves))
+
+    def form(self) -> dict[str, Any]:
+        """JSON Schema of ``fields`` as a person fills them in."""
+        return form_schema(self._root)
 
     def outline(self) -> str:
         """The fields for a prompt or a person, one line each: ``- total (number): amount to pay, with tax``."""

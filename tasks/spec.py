@@ -55,6 +55,8 @@ class TaskSpec(Generic[Request, Output]):
         rule: the rule-based stand-in; it returns None where it cannot answer honestly.
         from_wire: request, the model's answer as JSON -> output JSON, for fields that code computes.
         prompt_variables: request -> the variables of the prompt's templates.
+        form_schema: request -> JSON Schema of an answer as a person fills it in: the output contract, narrowed to what this
+            request allows, without what is computed or measured. Left out: the output contract as it stands.
         dangerous_error: the mistake that hurts a user most; evaluations weigh it.
     """
 
@@ -68,6 +70,7 @@ class TaskSpec(Generic[Request, Output]):
     rule: Callable[[Request], Output | None] | None = None
     from_wire: Callable[[Request, dict[str, Any]], dict[str, Any]] = _as_is
     prompt_variables: Callable[[Request], dict[str, object]] = _all_fields
+    form_schema: Callable[[Request], dict[str, Any]] | None = None
 
     @property
     def celery_name(self) -> str:
@@ -107,6 +110,10 @@ class TaskSpec(Generic[Request, Output]):
             "required": [REPLY],
             "additionalProperties": False,
         }
+
+    def person_schema(self, request: Request) -> dict[str, Any]:
+        """The JSON Schema from which the desk makes the form of an answer to this request."""
+        return self.form_schema(request) if self.form_schema else self.output.model_json_schema()
 
     def read_reply(self, request: Request, text: str) -> Output | NotApplicable | list[Violation]:
         """The model's reply as a checked output, or everything that is wrong with it."""
@@ -192,6 +199,13 @@ def _not_applicable_schema() -> dict[str, Any]:
         outcome={"type": "string", "const": "not_applicable"},
         reason={"type": "string", "description": "why the document is not of the kind this task is about"},
     )
+
+
+def narrowed(output: type[Contract], *, leave_out: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of an output with these properties in place of its own, and without one that no person gives."""
+    schema = output.model_json_schema()
+    kept = {name: of for name, of in schema["properties"].items() if name != leave_out}
+    return {**schema, "properties": {**kept, **properties}}
 
 
 def object_schema(**properties: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from fallbacks.classify import classify
 from schemas.answer import Violation
 from schemas.classify import Classification, ClassifyRequest
 from tasks.grounding import locate
-from tasks.spec import TaskSpec, object_schema
+from tasks.spec import TaskSpec, narrowed, object_schema
 
 
 def _wire_schema(request: ClassifyRequest) -> dict[str, Any]:
@@ -17,6 +17,12 @@ def _wire_schema(request: ClassifyRequest) -> dict[str, Any]:
         **chosen,
         evidence={"type": "string", "description": "words copied verbatim from the document"},
     )
+
+
+def _form_schema(request: ClassifyRequest) -> dict[str, Any]:
+    most = {} if request.multi else {"maxItems": 1}
+    labels = {"type": "array", "items": {"enum": request.label_names}, "minItems": 1, **most}
+    return narrowed(Classification, leave_out="confidence", labels=labels)
 
 
 def _from_wire(request: ClassifyRequest, answer: dict[str, Any]) -> dict[str, Any]:
@@ -49,6 +55,7 @@ task = TaskSpec(
     wire_schema=_wire_schema,
     from_wire=_from_wire,
     violations=_violations,
+    form_schema=_form_schema,
     rule=classify,
     dangerous_error="A confident label for a text that none of the labels fits.",
 )

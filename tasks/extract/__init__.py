@@ -6,7 +6,7 @@ from fallbacks.extract import extract
 from schemas.answer import Violation
 from schemas.extract import Extraction, ExtractRequest
 from tasks.grounding import locate
-from tasks.spec import TaskSpec, object_schema
+from tasks.spec import TaskSpec, narrowed, object_schema
 
 
 def _wire_schema(request: ExtractRequest) -> dict[str, Any]:
@@ -14,6 +14,10 @@ def _wire_schema(request: ExtractRequest) -> dict[str, Any]:
         outcome={"type": "string", "const": "extraction"},
         fields=request.compiled.wire(),
     )
+
+
+def _form_schema(request: ExtractRequest) -> dict[str, Any]:
+    return narrowed(Extraction, leave_out="not_found", fields=request.compiled.form())
 
 
 def _from_wire(request: ExtractRequest, answer: dict[str, Any]) -> dict[str, Any]:
@@ -53,6 +57,7 @@ task = TaskSpec(
     wire_schema=_wire_schema,
     from_wire=_from_wire,
     violations=_violations,
+    form_schema=_form_schema,
     prompt_variables=_prompt_variables,
     rule=extract,
     dangerous_error="A value that the document does not hold, such as a wrong amount or account number.",

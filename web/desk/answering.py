@@ -8,9 +8,8 @@ from jobs.review_answers import checked_output
 from jobs.review_refusals import DecisionRefused
 from schemas.answer import Violation
 from tasks import find_task
-from web.desk.shapes import form_for
 from web.forms.boxes import Box, fill, first_error
-from web.forms.fields import Group
+from web.forms.fields import Group, form_of
 from web.forms.paths import at, put, without
 from web.forms.reading import Sent, as_sent, read
 
@@ -115,4 +114,4 @@ def focus_of(box: Box, draft: Draft) -> str | None:
 
 def _form(task: str, request: dict[str, Any]) -> Group:
     spec = find_task(task)
-    return form_for(spec, spec.read_request(request))
+    return form_of(spec.person_schema(spec.read_request(request)))

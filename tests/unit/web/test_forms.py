@@ -11,7 +11,6 @@ from jobs.review_answers import checked_output
 from schemas.answer import Violation
 from tasks import catalogue, find_task
 from tests.desk_world import INVOICE_MODEL, INVOICE_RULES, ask
-from web.desk.shapes import form_for
 from web.forms.boxes import Box, fill, first_error, sent
 from web.forms.fields import Choice, Constant, Field, Group, NoForm, Quoted, Rows, Text, form_of
 from web.forms.reading import Reading, as_sent, read
@@ -109,7 +108,7 @@ def test_every_golden_answer_fits_its_form(name: str) -> None:
     answers = [one for one in task.golden() if one["output"]["outcome"] != "not_applicable"]
     assert answers
     for one in answers:
-        form = form_for(task, task.read_request(one["request"]))
+        form = form_of(task.person_schema(task.read_request(one["request"])))
         back = checked_output(task, one["request"], as_sent(form, one["output"]))
         assert {**back, "confidence": None} == {**one["output"], "confidence": None}
 
@@ -246,7 +245,7 @@ def test_a_value_and_its_quote_come_together() -> None:
 def test_errors_stand_at_their_field() -> None:
     """An error goes to its own box, to the value of a quoted leaf, or to the nearest box around it; none is lost."""
     task = find_task("extract")
-    form = form_for(task, task.read_request(ask("extract")))
+    form = form_of(task.person_schema(task.read_request(ask("extract"))))
     errors = [
         Violation(path="fields.total", message="must be at least 0"),
         Violation(path="fields.total.quote", message="does not stand in the document"),
@@ -280,7 +279,7 @@ def test_every_box_has_a_name_and_an_id_of_its_own() -> None:
 def test_a_blank_form_of_an_extraction_finds_nothing() -> None:
     """Sent blank it is the answer in which every field is not found, which the contract then judges."""
     task = find_task("extract")
-    form = form_for(task, task.read_request(ask("extract")))
+    form = form_of(task.person_schema(task.read_request(ask("extract"))))
     value = as_sent(form, None)
     assert value["fields"]["total"] is None
     assert value["fields"]["lines"] == []
@@ -289,6 +288,6 @@ def test_a_blank_form_of_an_extraction_finds_nothing() -> None:
 def test_fields_that_differ_are_marked_at_their_value() -> None:
     """A differing quote marks the value that it carries: one mark per field."""
     task = find_task("extract")
-    form = form_for(task, task.read_request(ask("extract")))
+    form = form_of(task.person_schema(task.read_request(ask("extract"))))
     root = fill(form, INVOICE_MODEL, differing=["fields.total.quote", "fields.issuer.vat_id"])
     assert [box.path for box in root.walk() if box.is_differing] == ["fields.total.value", "fields.issuer.vat_id.value"]
