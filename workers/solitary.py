@@ -1,4 +1,4 @@
-"""A suspect's own process: a job that was running when its worker ended, twice, runs where it can only hurt itself.
+"""Suspects, each run in a process of its own (workers/alone.py): jobs that were running when their worker ended, twice.
 
 The worker keeps the claim and renews its lease; the process adopts the claim by its fence, runs the job and ends. If it ends
 by a signal or hangs, that is the job's own doing, and the third time it is quarantined. One at a time: a start costs two
@@ -6,14 +6,11 @@ seconds of CPU, and a memory eater should meet no second one.
 """
 
 import logging
-import os
 import signal
 import subprocess
 import sys
 import threading
-from uuid import UUID
 
-from jobs.hold import HeldLeases
 from schemas.settings import Settings
 from storage import leases
 from storage.database import Database
@@ -66,7 +63,7 @@ class Solitary:
 
     def _start(self, claim: Claim) -> "subprocess.Popen[bytes] | None":
         # The pipe is its lifeline: it ends with this process, however that ends.
-        command = [sys.executable, "-m", "workers.solitary", claim.tenant_id, str(claim.job_id), str(claim.fence)]
+        command = [sys.executable, "-m", "workers.alone", claim.tenant_id, str(claim.job_id), str(claim.fence)]
         with self._lock:
             if self._stopping:
                 return None
@@ -90,34 +87,3 @@ class Solitary:
         _log.error("job %s: %s", claim.job_id, how)
         with self._database.tenant(claim.tenant_id) as connection:
             leases.ended_alone(connection, claim, how, killed=killed, actor=self._actor)
-
-
-def main(arguments: list[str]) -> None:
-    """The process: adopt the claim, run the job, end."""
-    from jobs.execute import go_on
-    from telemetry.context import about
-    from telemetry.traces import set_up_traces, span_of_job
-    from workers.environment import worker_settings
-    from workers.observability import set_up_logging
-    from workers.wiring import solitary_workplace
-
-    threading.Thread(target=_end_with_the_worker, name="lifeline", daemon=True).start()
-    settings = worker_settings()
-    set_up_logging(settings.log_format)
-    set_up_traces("worker")
-    tenant_id, job_id, fence = arguments
-    place = solitary_workplace(settings, HeldLeases())
-    with (
-        about(job_id=job_id, tenant_id=tenant_id),
-        span_of_job("run alone", UUID(job_id), {"assay.tenant_id": tenant_id}),
-    ):
-        go_on(place, tenant_id, UUID(job_id), int(fence))
-
-
-def _end_with_the_worker() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
