@@ -44,6 +44,7 @@ FIRST_SECONDS = (0.02, 0.6)
 PIECE_SECONDS = 0.02
 PIECE_CHARS = 6
 LABELS = ["billing", "shipping", "other"]
+_STREAM_KEY = "of-a-benchmark-and-long-enough-to-be-one"
 
 
 class Model:
@@ -128,10 +129,10 @@ def main() -> None:
                 "database_url": migrate(known.database_admin_url, app_password=secret(home, "postgres-app")),
                 "redis_url": known.redis_url, "broker_url": known.redis_url,
                 "anthropic_base_url": f"http://{LOOPBACK}:{model_port}", "anthropic_api_key": SecretStr("benchmark"),
-                "stream_key": SecretStr("of-a-benchmark-and-long-enough-to-be-one"), "web_requests_per_minute": 1_000_000,
+                "stream_key": SecretStr(_STREAM_KEY), "web_requests_per_minute": 1_000_000,
             })  # fmt: skip
             environment = worker_environment(settings, home) | {
-                "ASSAY_STREAM_KEY": "of-a-benchmark-and-long-enough",
+                "ASSAY_STREAM_KEY": _STREAM_KEY,
                 "ASSAY_WEB_REQUESTS_PER_MINUTE": "1000000",
                 "PYTHONPATH": str(CHECKOUT),
             }
