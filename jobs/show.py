@@ -6,8 +6,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from jobs.cancel import NotFound
-from schemas.job import LANDED_STATES, JobView
+from jobs.watching_batches import BatchStanding, batch_of, standing_of
+from schemas.job import JobView
 from storage import attempts, batches, jobs, reviews
 from storage.database import Database
 
@@ -27,37 +30,17 @@ class Story:
     answer: dict[str, Any] | None
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a batch stands.
-
-    Attributes:
-        total: its jobs; while it is being received, the lines that have arrived.
-        states: jobs by state.
-        answered_by: answered jobs by who answered.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Progress(BatchStanding):
+    """Where a batch stands, and what it cost."""
 
     batch_id: UUID
     task: str
-    total: int
-    states: dict[str, int]
-    answered_by: dict[str, int]
     input_tokens: int
     output_tokens: int
     attempts: int
     repairs: int
     cost_usd: Decimal | None
-    is_receiving: bool = False
-
-    @property
-    def landed(self) -> int:
-        """Jobs that no machine works on any more."""
-        return sum(self.states.get(state, 0) for state in LANDED_STATES)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the batch is whole and every job of it has landed."""
-        return not self.is_receiving and self.landed >= self.total
 
 
 def show(database: Database, tenant_id: str, job_id: UUID) -> JobView:
@@ -67,10 +50,7 @@ def show(database: Database, tenant_id: str, job_id: UUID) -> JobView:
         NotFound: this tenant has no such job.
     """
     with database.tenant(tenant_id) as connection:
-        view = jobs.view(connection, job_id)
-    if view is None:
-        raise NotFound(f"There is no job {job_id}.")
-    return view
+        return _view(connection, job_id)
 
 
 def story(database: Database, tenant_id: str, job_id: UUID) -> Story:
@@ -80,10 +60,9 @@ def story(database: Database, tenant_id: str, job_id: UUID) -> Story:
         NotFound: this tenant has no such job.
     """
     with database.tenant(tenant_id) as connection:
+        view = _view(connection, job_id)
         head = jobs.head(connection, job_id)
-        view = jobs.view(connection, job_id)
-        if head is None or view is None:
-            raise NotFound(f"There is no job {job_id}.")
+        assert head is not None, "it was seen in this transaction"
         return Story(
             job=head,
             request=jobs.request_of(connection, job_id),
@@ -94,6 +73,13 @@ def story(database: Database, tenant_id: str, job_id: UUID) -> Story:
         )
 
 
+def _view(connection: Connection, job_id: UUID) -> JobView:
+    view = jobs.view(connection, job_id)
+    if view is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return view
+
+
 def progress(database: Database, tenant_id: str, batch_id: UUID) -> Progress:
     """Where a batch stands now.
 
@@ -101,29 +87,18 @@ def progress(database: Database, tenant_id: str, batch_id: UUID) -> Progress:
         NotFound: this tenant has no such batch.
     """
     with database.tenant(tenant_id) as connection:
-        batch = batches.find(connection, batch_id)
-        if batch is None:
-            raise NotFound(f"There is no batch {batch_id}.")
-        counts = batches.progress(connection, batch_id)
+        batch = batch_of(connection, batch_id)
+        standing = standing_of(connection, batch)
         spent = batches.spending(connection, batch_id)
-    states: dict[str, int] = {}
-    answered_by: dict[str, int] = {}
-    for (state, by), count in counts.items():
-        states[state] = states.get(state, 0) + count
-        if by is not None:
-            answered_by[by] = answered_by.get(by, 0) + count
     return Progress(
+        **vars(standing),
         batch_id=batch_id,
         task=batch.task,
-        total=batch.total,
-        states=states,
-        answered_by=answered_by,
         input_tokens=spent["input"],
         output_tokens=spent["output"],
         attempts=spent["attempts"],
         repairs=spent["repairs"],
         cost_usd=spent["cost"],
-        is_receiving=batch.closed_at is None,
     )
 
 
@@ -134,9 +109,7 @@ def lines_so_far(database: Database, tenant_id: str, batch_id: UUID) -> int | No
         NotFound: this tenant has no such batch.
     """
     with database.tenant(tenant_id) as connection:
-        batch = batches.find(connection, batch_id)
-    if batch is None:
-        raise NotFound(f"There is no batch {batch_id}.")
+        batch = batch_of(connection, batch_id)
     return batch.total if batch.closed_at is None else None
 
 
@@ -152,8 +125,7 @@ def results(database: Database, tenant_id: str, batch_id: UUID, *, after: int = 
         NotFound: this tenant has no such batch.
     """
     with database.tenant(tenant_id) as connection:
-        if batches.find(connection, batch_id) is None:
-            raise NotFound(f"There is no batch {batch_id}.")
+        batch_of(connection, batch_id)
     while True:
         with database.tenant(tenant_id) as connection:
             chunk = jobs.results(connection, batch_id, after=after, limit=RESULTS_CHUNK)

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from jobs.cancel import NotFound
 from schemas.job import LANDED_STATES
 from storage import batches
+from storage.batches import Batch
 from storage.database import Database
 
 
@@ -42,12 +45,25 @@ def look_at_batch(database: Database, tenant_id: str, batch_id: UUID) -> BatchSt
         NotFound: this tenant has no such batch.
     """
     with database.tenant(tenant_id) as connection:
-        batch = batches.find(connection, batch_id)
-        if batch is None:
-            raise NotFound(f"There is no batch {batch_id}.")
-        counts = batches.progress(connection, batch_id)
+        return standing_of(connection, batch_of(connection, batch_id))
+
+
+def batch_of(connection: Connection, batch_id: UUID) -> Batch:
+    """A batch's row.
+
+    Raises:
+        NotFound: this tenant has no such batch.
+    """
+    batch = batches.find(connection, batch_id)
+    if batch is None:
+        raise NotFound(f"There is no batch {batch_id}.")
+    return batch
+
+
+def standing_of(connection: Connection, batch: Batch) -> BatchStanding:
+    """How far this batch is."""
     standing = BatchStanding(batch.total, is_receiving=batch.closed_at is None)
-    for (state, by), count in counts.items():
+    for (state, by), count in batches.progress(connection, batch.id).items():
         standing.states[state] = standing.states.get(state, 0) + count
         if by is not None:
             standing.answered_by[by] = standing.answered_by.get(by, 0) + count

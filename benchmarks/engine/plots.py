@@ -82,13 +82,13 @@ def backlog(rows: Sequence[Row], file: Path) -> None:
         axes.axhline(GOAL_MS, color=_ORANGE, label="bound for the medians")
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_ylim(0.3, 200)
+        axes.set_ylim(0.5, 2000)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(_plain)
             axis.set_minor_formatter("")
         axes.set_xlabel("waiting jobs")
         axes.set_ylabel("milliseconds")
-        axes.legend(loc="best", fontsize=9)
+        axes.legend(loc="upper left", ncols=2, fontsize=9)
 
 
 def endurance(found: Endurance, file: Path) -> None:

@@ -26,7 +26,10 @@ NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 def standing_of(landed: int, *, total: int = 10) -> Progress:
     """A batch of which so many jobs are answered by the model."""
-    return Progress(BATCH, "classify", total, {"answered": landed}, {"model": landed}, 100, 20, landed, 0, None)
+    return Progress(
+        batch_id=BATCH, task="classify", total=total, states={"answered": landed}, answered_by={"model": landed},
+        input_tokens=100, output_tokens=20, attempts=landed, repairs=0, cost_usd=None,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
