@@ -54,11 +54,13 @@ def running(settings: Settings, *, echo: Echo = print) -> Iterator[StackState]:
 
     Raises:
         StackError: it cannot start; whatever had started is stopped again.
+        UnsafeDatabase, OperationalError: of DATABASE_URL, before anything is started.
     """
     home = open_home(settings.home)
     supervisor = Supervisor(home, echo)
     with _signals(supervisor), supervisor:
         plan = plan_for(settings)
+        _check_own_database(settings)
         _start_services(supervisor, home, _services(plan))
         known = _take_over_addresses(supervisor, settings, plan)
         known = _migrate(supervisor, home, known, plan)
@@ -80,6 +82,15 @@ def running_services(
     with _signals(supervisor), supervisor:
         _start_services(supervisor, home, parts)
         yield supervisor.announce()
+
+
+def _check_own_database(settings: Settings) -> None:
+    """Each process checks it too; asked here, the answer comes at once and not out of six logs."""
+    if settings.database_url is None:
+        return
+    from storage.opening import open_database
+
+    open_database(settings, pool_size=1).close()
 
 
 def _services(plan: Plan) -> list[Service]:
