@@ -43,8 +43,11 @@ class TaskResult:
     p95_seconds: float | None
 
 
-def run_demo(settings: "Settings", *, as_json: bool) -> None:
+def run_demo(settings: "Settings", *, as_json: bool, task_seconds: float = TASK_SECONDS) -> None:
     """Start everything, send the documents, show what became of them, stop everything.
+
+    Args:
+        task_seconds: how long the local model has for each task.
 
     Raises:
         Stop: a job has not landed.
@@ -62,7 +65,7 @@ def run_demo(settings: "Settings", *, as_json: bool) -> None:
         with running(placed, echo=tell) as state, opened(connected(placed, state.connections)) as connection:
             started = time.monotonic()
             tell(f"Everything runs ({started - began:.0f} s).{_where_to_watch(state)}")
-            batches = _submit(connection, tell, in_a_hurry=local_model)
+            batches = _submit(connection, tell, task_seconds if local_model else None)
             _follow(connection, list(batches.values()), as_json=as_json)
             seconds = time.monotonic() - started
             results = {task: _result(connection, batch) for task, batch in batches.items()}
@@ -86,7 +89,7 @@ def _home(settings: "Settings") -> Iterator[Path]:
         yield Path(folder)
 
 
-def _submit(connection: Connection, tell: Callable[[str], None], *, in_a_hurry: bool) -> dict[str, UUID]:
+def _submit(connection: Connection, tell: Callable[[str], None], task_seconds: float | None) -> dict[str, UUID]:
     """One batch per task that has documents here."""
     from jobs.submit import submit_batch
     from schemas.job import JobOptions
@@ -98,8 +101,8 @@ def _submit(connection: Connection, tell: Callable[[str], None], *, in_a_hurry: 
         documents = DOCUMENTS / f"{task}.jsonl"
         if not documents.is_file():
             continue
-        share = TASK_SECONDS * (len(batches) + 1)
-        options = JobOptions(deadline=began + timedelta(seconds=share) if in_a_hurry else None)
+        share = None if task_seconds is None else timedelta(seconds=task_seconds * (len(batches) + 1))
+        options = JobOptions(deadline=None if share is None else began + share)
         lines = documents.read_bytes().splitlines(keepends=True)
         submitted = submit_batch(connection.database, DEFAULT_TENANT, task, lines, {}, options)
         assert submitted.batch_id is not None

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import typer
 
 from cli.connect import read_settings
+from cli.demo import TASK_SECONDS, run_demo
 from cli.errors import FAILED, say, wrong_usage
 from cli.options import AsJson
 from cli.output import print_fields, print_json, print_line, print_table
@@ -100,14 +101,21 @@ def migrate(
         print_line(f"DATABASE_URL={database_url}")
 
 
-def demo(as_json: AsJson = False) -> None:
+def demo(
+    seconds: Annotated[
+        int,
+        typer.Option(
+            "--seconds", metavar="N", min=1, max=3600,
+            help="How long the local model has for each of the three tasks; then the rules answer.",
+        ),
+    ] = TASK_SECONDS,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Start everything, run real documents through it on a small local model, and show what happened.
 
     In ASSAY_HOME if that is set; else in a folder that is removed afterwards.
     """
-    from cli.demo import run_demo
-
-    run_demo(read_settings(), as_json=as_json)
+    run_demo(read_settings(), as_json=as_json, task_seconds=seconds)
 
 
 def _addresses(state: "StackState") -> list[dict[str, str | None]]:

@@ -50,7 +50,7 @@ def left_running(home: Path) -> list[list[str]]:
 def test_the_demo_lands_every_job_on_the_local_model(tmp_path: Path) -> None:
     """At least 30 real documents over the three tasks: each lands, the model and the rules both answer, each task that
     the model failed has answers of the rules, one job's audit is told in full, and nothing is left running."""
-    done = run(tmp_path, "demo", "--json")
+    done = run(tmp_path, "demo", "--seconds", "8", "--json")
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     tasks = told["tasks"]
