@@ -1,16 +1,15 @@
-"""The API's client of the commands. What the API refuses becomes the same refusal that the use case raises."""
+"""A producer's jobs over the API. What the API refuses becomes the same refusal that the use case raises."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 import httpx2
-from pydantic import SecretStr
 
+from cli.api import IDEMPOTENCY_CONFLICT, NOT_FOUND, Api, Refused
 from cli.ended import Ended
-from cli.errors import work_failed, wrong_usage
 from jobs.cancel import NotFound
 from jobs.contract import SubmitRefused
 from jobs.show import Progress
@@ -19,37 +18,15 @@ from schemas.job import JobOptions, JobView
 from schemas.listing import BatchState, BatchView
 from tasks import find_task
 
-if TYPE_CHECKING:
-    from cli.service import Service
-
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 120.0
-"""An upload is answered when its last line is written, which takes seconds for 100,000."""
 PIECE_BYTES = 256 * 1024
 """Lines are sent in pieces of about this size: one by one each would cost a packet."""
-NOT_FOUND, CONFLICT = "/problems/not-found", "/problems/idempotency-conflict"
-
-
-@contextmanager
-def over_http(url: str, key: SecretStr | None) -> "Iterator[Service]":
-    """A client of the API at this address.
-
-    Raises:
-        Stop: no key is set.
-    """
-    if key is None:
-        raise wrong_usage("ASSAY_URL is set and ASSAY_API_KEY is not: set it to a key, made with `assay keys create`.")
-    headers = {"Authorization": f"Bearer {key.get_secret_value()}"}
-    timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-    with httpx2.Client(base_url=url, headers=headers, timeout=timeout) as client:
-        yield OverHttp(client)
 
 
 class OverHttp:
     """The API, called over HTTP."""
 
-    def __init__(self, client: httpx2.Client) -> None:
-        self._client = client
+    def __init__(self, api: Api) -> None:
+        self._api = api
 
     def submit_one(self, task: str, fields: Mapping[str, Any], options: JobOptions, key: str | None) -> Submitted:
         """See :class:`cli.service.Service`."""
@@ -132,10 +109,11 @@ class OverHttp:
         return retried
 
     def _results(self, batch_id: UUID, after: int) -> Iterator[JobView]:
-        with self._sent("GET", f"/v1/batches/{batch_id}/results", params={"after": after}) as response:
-            if response.is_error:
-                response.read()
-                _refuse(response, f"There is no batch {batch_id}.")
+        path = f"/v1/batches/{batch_id}/results"
+        with (
+            _as_use_case(f"There is no batch {batch_id}."),
+            self._api.stream("GET", path, params={"after": after}) as response,
+        ):
             for line in response.iter_lines():
                 yield JobView.model_validate_json(line)
 
@@ -151,25 +129,20 @@ class OverHttp:
         missing: str | None = None,
     ) -> tuple[dict[str, Any], int]:
         headers = {"Content-Type": kind, "Idempotency-Key": key}
-        given = {name: value for name, value in headers.items() if value is not None}
-        with self._sent(method, path, params=params, content=content, headers=given) as response:
-            response.read()
-            if response.is_error:
-                _refuse(response, missing)
-            said: dict[str, Any] = response.json()
-            return said, response.status_code
+        with _as_use_case(missing):
+            return self._api.ask(method, path, params=params, content=content, headers=headers)
 
-    @contextmanager
-    def _sent(self, method: str, path: str, **sent: Any) -> Iterator[httpx2.Response]:
-        try:
-            with self._client.stream(method, path, **sent) as response:
-                yield response
-        except httpx2.TransportError as error:
-            if isinstance(error, httpx2.RemoteProtocolError):
-                raise
-            raise work_failed(
-                f"Assay at {self._client.base_url} does not answer ({type(error).__name__}): check ASSAY_URL."
-            ) from None
+
+@contextmanager
+def _as_use_case(missing: str | None) -> Iterator[None]:
+    """Refusals in the words of the use case; ``missing`` is what it says of an id that is nobody's."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.kind == NOT_FOUND:
+            raise NotFound(missing or "This key opens nothing here: is it a producer's?") from None
+        told = [] if refused.kind == IDEMPOTENCY_CONFLICT else [_reason(one) for one in refused.errors]
+        raise SubmitRefused(told or [refused.detail]) from None
 
 
 def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -184,24 +157,6 @@ def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
             held, size = [], 0
     if held:
         yield b"".join(held)
-
-
-def _refuse(response: httpx2.Response, missing: str | None = None) -> NoReturn:
-    """Raise what the problem document says."""
-    try:
-        problem = response.json()
-        kind, detail, advice, errors = (problem[name] for name in ("type", "detail", "what_to_do", "errors"))
-    except (ValueError, KeyError, TypeError):
-        raise work_failed(
-            f"{response.url.host} answered with status {response.status_code} and no problem document: is ASSAY_URL Assay's?"
-        ) from None
-    if response.status_code == httpx2.codes.UNAUTHORIZED:
-        raise wrong_usage("ASSAY_API_KEY is no valid key: it may be revoked, or have expired.")
-    if kind == NOT_FOUND:
-        raise NotFound(missing or "This key opens nothing here: is it a producer's?")
-    if response.is_client_error and response.status_code != httpx2.codes.TOO_MANY_REQUESTS:
-        raise SubmitRefused([detail] if kind == CONFLICT or not errors else [_reason(one) for one in errors])
-    raise work_failed(f"{detail} {advice}")
 
 
 def _reason(error: Mapping[str, str]) -> str:

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import review_bulk, review_second
-from cli.connect import check_tenant, connected_database
 from cli.documents import read_json
 from cli.errors import work_failed, wrong_usage
 from cli.options import DEFAULT_TENANT, AsJson, JobId, Tenant, read_id
 from cli.output import as_json as json_text
 from cli.output import print_fields, print_json, print_line, print_table
-from cli.reviewers import ReasonOption, Reviewer, TaskOption, part_of_queue, reviewer_name
+from cli.review_service import connected_reviews
+from cli.reviewers import ReasonOption, Reviewer, TaskOption, part_of_queue
 
 if TYPE_CHECKING:
-    from jobs.review import ReviewItem
+    from schemas.desk import HeldReview
 
 review_app = typer.Typer(no_args_is_help=True, help="Jobs that wait for a person: list, claim, decide.")
 review_app.command("clusters")(review_bulk.clusters)
@@ -43,11 +43,8 @@ def list_reviews(
 ) -> None:
     """List what waits, the most valuable first: nearest deadline, then what is at stake, then age."""
     only = part_of_queue(task, reason)
-    with connected_database() as connection:
-        from jobs.review import list_waiting
-
-        check_tenant(connection, tenant)
-        waiting = list_waiting(connection.database, tenant, limit=limit, only=only)
+    with connected_reviews(tenant) as service:
+        waiting = service.waiting(only, limit)
     if as_json:
         print_json(waiting)
         return
@@ -56,8 +53,7 @@ def list_reviews(
         return
     columns = ["job", "task", "why", "since", "held by"]
     rows = [
-        (one["job_id"], one["task"], f"{one['reason']}: {one['detail']}"[:200], one["created_at"], _holder(one))
-        for one in waiting
+        (one.job_id, one.task, f"{one.reason}: {one.detail}"[:200], one.created_at, one.reviewer) for one in waiting
     ]
     print_table("", columns, rows)
 
@@ -75,18 +71,15 @@ def claim(
 ) -> None:
     """Take a review for a while, and show all that is needed to decide it."""
     job_id = None if job is None else read_id(job, "job")
+    if job_id is not None and (task or reason):
+        raise wrong_usage("--task and --reason choose from the queue: give either a job or these.")
     only = part_of_queue(task, reason)
-    name = reviewer_name(reviewer)
-    with connected_database() as connection:
-        from jobs.review import claim as take
-
-        check_tenant(connection, tenant)
-        seconds = connection.settings.review_lease_seconds
-        item = take(connection.database, tenant, name, seconds, job_id=job_id, only=only)
+    with connected_reviews(tenant, reviewer) as service:
+        item = service.claim_next(only) if job_id is None else service.claim(job_id)
     if item is None and job_id is not None:
         raise work_failed(f"There is nothing to claim of job {job_id}: it is not in review, or somebody else holds it.")
     if as_json:
-        print_json(None if item is None else _item_as_dict(item))
+        print_json(item)
     elif item is None:
         print_line("Nothing waits for a person.")
     else:
@@ -97,16 +90,12 @@ def claim(
 def release(job: JobId, reviewer: Reviewer = None, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
     """Give a review back undecided; for half an hour it is not your next one."""
     job_id = read_id(job, "job")
-    name = reviewer_name(reviewer)
-    with connected_database() as connection:
-        from jobs.review import release as give_back
-
-        check_tenant(connection, tenant)
-        give_back(connection.database, tenant, job_id, name)
+    with connected_reviews(tenant, reviewer) as service:
+        back = service.release(job_id)
     if as_json:
-        print_json({"job_id": job_id, "released_by": name})
+        print_json({"job_id": job_id, "released_by": back.reviewer})
     else:
-        print_line(f"review of job {job_id} released by {name}")
+        print_line(f"review of job {job_id} released by {back.reviewer}")
 
 
 @review_app.command("decide")
@@ -129,23 +118,22 @@ def decide(
     """Decide a review that you hold. The answer meets the same contract as a model's, or is refused."""
     job_id = read_id(job, "job")
     output = _answer_given(decision, answer, reason)
-    name = reviewer_name(reviewer)
-    with connected_database() as connection:
-        from jobs.review import Decision
-        from jobs.review import decide as settle
+    with connected_reviews(tenant, reviewer) as service:
+        from schemas.review import Decision
 
-        check_tenant(connection, tenant)
-        written = settle(
-            connection.database, tenant, job_id, name, Decision(decision.value.replace("-", "_")),
-            output=output, reason=reason, note=note,
-        )  # fmt: skip
+        done = service.decide(job_id, Decision(decision.value.replace("-", "_")), output, reason, note)
     if as_json:
-        state = "failed" if written is None else "answered"
-        print_json({"job_id": job_id, "decision": decision.value, "reviewer": name, "state": state, "answer": written})
-    elif written is None:
-        print_line(f"job {job_id} rejected by {name}: it has failed")
+        state = "failed" if done.answer is None else "answered"
+        print_json(
+            {
+                "job_id": job_id, "decision": decision.value, "reviewer": done.reviewer, "state": state,
+                "answer": done.answer,
+            }
+        )  # fmt: skip
+    elif done.answer is None:
+        print_line(f"job {job_id} rejected by {done.reviewer}: it has failed")
     else:
-        print_line(f"job {job_id} answered by {name}")
+        print_line(f"job {job_id} answered by {done.reviewer}")
 
 
 def _answer_given(decision: Choice, answer: str | None, reason: str | None) -> dict[str, Any] | None:
@@ -166,26 +154,7 @@ def _answer_given(decision: Choice, answer: str | None, reason: str | None) -> d
     return value
 
 
-def _holder(waiting: dict[str, Any]) -> str:
-    return str(waiting["reviewer"]) if waiting["held"] else "-"
-
-
-def _item_as_dict(item: "ReviewItem") -> dict[str, Any]:
-    held = item.claimed
-    return {
-        "job_id": held.job_id,
-        "task": held.task,
-        "reason": held.reason,
-        "detail": held.detail,
-        "suggestion": held.suggestion,
-        "reviewer": held.reviewer,
-        "lease_until": held.lease_until,
-        "request": item.request,
-    }
-
-
-def _print_item(item: "ReviewItem") -> None:
-    held = item.claimed
+def _print_item(held: "HeldReview") -> None:
     print_fields(
         [
             ("job", held.job_id),
@@ -195,10 +164,10 @@ def _print_item(item: "ReviewItem") -> None:
             ("until", held.lease_until),
         ]
     )
-    asked = {name: value for name, value in item.request.items() if name != "text"}
+    asked = {name: value for name, value in held.request.items() if name != "text"}
     if asked:
         print_line(f"\nasked\n{json_text(asked, indent=2)}")
-    print_line(f"\ndocument\n{item.request.get('text', '')}")
+    print_line(f"\ndocument\n{held.request.get('text', '')}")
     if held.suggestion is not None:
         print_line(f"\nsuggestion of the rules\n{json_text(held.suggestion, indent=2)}")
     choices = "edit --answer FILE | not-applicable --reason TEXT | reject"

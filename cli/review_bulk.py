@@ -4,19 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connect import Connection, check_tenant, connected_database
 from cli.errors import wrong_usage
 from cli.options import DEFAULT_TENANT, AsJson, Tenant
 from cli.output import as_json as json_text
 from cli.output import print_json, print_line, print_table
-from cli.reviewers import ReasonOption, Reviewer, TaskOption, part_of_queue, reviewer_name
+from cli.review_service import connected_reviews
+from cli.reviewers import ReasonOption, Reviewer, TaskOption, part_of_queue
 
 if TYPE_CHECKING:
-    from jobs.review_bulk import Cluster
-    from schemas.review import QueueFilter
+    from schemas.desk import ReviewCluster
 
 SHOWN_DIGITS = 12
-MOST_LISTED = 1000
 
 
 def clusters(
@@ -24,9 +22,8 @@ def clusters(
 ) -> None:
     """List reviews with the same task, reason and suggestion, the largest clusters first."""
     only = part_of_queue(task, reason)
-    with connected_database() as connection:
-        check_tenant(connection, tenant)
-        found = _found(connection, tenant, only)
+    with connected_reviews(tenant) as service:
+        found = service.clusters(only)
     if as_json:
         print_json(found)
     elif not found:
@@ -53,30 +50,16 @@ def bulk_accept(
 ) -> None:
     """Accept the suggestion of a whole cluster, each job with its own line in the audit. It takes effect at once."""
     only = part_of_queue(task, reason)
-    name = reviewer_name(reviewer)
-    with connected_database() as connection:
-        from jobs.review_bulk import accept_cluster
-
-        check_tenant(connection, tenant)
-        chosen = _chosen(_found(connection, tenant, only), cluster)
-        done = accept_cluster(
-            connection.database, tenant, name,
-            task=chosen.task, reason=chosen.reason, cluster=chosen.cluster, limit=limit, grace_seconds=0, note=note,
-        )  # fmt: skip
+    with connected_reviews(tenant, reviewer) as service:
+        done = service.accept(_chosen(service.clusters(only), cluster), limit, note)
     if as_json:
-        print_json({"accepted": done.accepted, "refused": done.refused, "left": done.left, "reviewer": name})
+        print_json(done)
         return
     refused = f"; {done.refused} suggestions do not hold for their document" if done.refused else ""
-    print_line(f"{len(done.accepted)} jobs answered by {name}{refused}; {done.left} left")
+    print_line(f"{len(done.accepted)} jobs answered by {done.reviewer}{refused}; {done.left} left")
 
 
-def _found(connection: Connection, tenant: str, only: "QueueFilter") -> "list[Cluster]":
-    from jobs.review_bulk import clusters as find
-
-    return find(connection.database, [tenant], only, limit=MOST_LISTED)
-
-
-def _chosen(found: "list[Cluster]", digits: str) -> "Cluster":
+def _chosen(found: "list[ReviewCluster]", digits: str) -> "ReviewCluster":
     """The one cluster that is meant: one suggestion may be there for several reasons."""
     meant = [one for one in found if digits and one.cluster.startswith(digits)]
     if not meant:

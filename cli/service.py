@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-from cli.connect import check_tenant, complete_settings, opened, read_settings
 from cli.ended import Ended
-from cli.errors import wrong_usage
-from cli.options import DEFAULT_TENANT
+from cli.reached import reached
 
 if TYPE_CHECKING:
+    from cli.api import Api
     from jobs.show import Progress
     from jobs.submit import Submitted
     from schemas.job import JobOptions, JobView
@@ -106,17 +105,13 @@ def connected(tenant: str) -> Iterator[Service]:
     """Whichever way the settings name.
 
     Raises:
-        Stop: a tenant is named beside a key, which has its own.
+        Stop: a tenant is named beside a key, which has its own; neither way is known.
     """
-    settings = read_settings()
-    if settings.url is not None:
-        if tenant != DEFAULT_TENANT:
-            raise wrong_usage("Over the API the key decides whose data it is: leave --tenant out, or unset ASSAY_URL.")
-        from cli.over_http import over_http
+    with reached(tenant, _over_http, lambda connection: OverDatabase(connection.database, tenant)) as service:
+        yield service
 
-        with over_http(settings.url, settings.api_key) as service:
-            yield service
-        return
-    with opened(complete_settings()) as connection:
-        check_tenant(connection, tenant)
-        yield OverDatabase(connection.database, tenant)
+
+def _over_http(api: "Api") -> Service:
+    from cli.over_http import OverHttp
+
+    return OverHttp(api)

@@ -11,7 +11,7 @@ from jobs.cancel import NotFound
 from jobs.review_answers import checked_output, chosen_output, kept_remark
 from jobs.review_refusals import ClaimLost, DecisionRefused
 from schemas.review import EVERYTHING, SKIP_SECONDS, Decision, QueueFilter
-from storage import jobs, review_queue, reviews
+from storage import jobs, reviews
 from storage.database import Database
 from storage.reviews import ClaimedReview, Settled
 from tasks import find_task
@@ -25,15 +25,6 @@ class ReviewItem:
 
     claimed: ClaimedReview
     request: dict[str, Any]
-
-
-def list_waiting(
-    database: Database, tenant_id: str, *, task: str | None = None, limit: int = 100, only: QueueFilter = EVERYTHING
-) -> list[dict[str, Any]]:
-    """Undecided reviews, the most valuable first."""
-    only = only if task is None else only.model_copy(update={"task": task})
-    with database.tenant(tenant_id) as connection:
-        return review_queue.lines(connection, only=only, limit=limit)
 
 
 def claim(
@@ -60,6 +51,16 @@ def claim(
         return ReviewItem(claimed, jobs.request_of(connection, claimed.job_id))
 
 
+def check_there(database: Database, tenant_id: str, job_id: UUID) -> None:
+    """Refuse a job that has no review, claimed or not, decided or not.
+
+    Raises:
+        NotFound: it has none.
+    """
+    with database.tenant(tenant_id) as connection:
+        _find(connection, job_id)
+
+
 def renew(
     database: Database, tenant_id: str, job_id: UUID, reviewer: str, fence: int, lease_seconds: float
 ) -> datetime:
@@ -69,12 +70,14 @@ def renew(
         Until when.
 
     Raises:
+        NotFound: there is no review of this job.
         ClaimLost: it is not held any more.
     """
     with database.tenant(tenant_id) as connection:
         until = reviews.renew(connection, job_id, reviewer, fence, lease_seconds)
-    if until is None:
-        raise ClaimLost("your claim has ended; look at it again")
+        if until is None:
+            _find(connection, job_id)
+            raise ClaimLost("your claim has ended; look at it again")
     return until
 
 

@@ -21,6 +21,8 @@ from tasks import find_task
 BULK_LIMIT: Final = 200
 """Reviews that one call accepts at most: few enough that a person can take them back within the minute."""
 MOST_COUNTED: Final = 1000
+MOST_CLUSTERS: Final = 1000
+"""The largest, that a program or the command line is shown."""
 _CHUNK = 50
 """Each suggestion is held to the contract again with its own document, which may be a megabyte; so few are in hand."""
 _LEASE_SECONDS = 60.0

@@ -121,6 +121,16 @@ def claim(
     return None
 
 
+def check_there(database: Database, tenant_id: str, job_id: UUID) -> None:
+    """Refuse a job that has no second review, whatever its stage.
+
+    Raises:
+        NotFound: it has none.
+    """
+    with database.tenant(tenant_id) as connection:
+        _find(connection, job_id)
+
+
 def look(database: Database, tenant_id: str, job_id: UUID, reviewer: str) -> SecondItem:
     """Open one, which the audit notes; the claim stays what it is.
 
@@ -139,12 +149,14 @@ def renew(
     """Hold it for longer; the fence stays.
 
     Raises:
+        NotFound: there is no second review of this job.
         ClaimLost: it is not held any more.
     """
     with database.tenant(tenant_id) as connection:
         until = second_reviews.renew(connection, job_id, reviewer, fence, lease_seconds)
-    if until is None:
-        raise ClaimLost("your claim has ended; look at it again")
+        if until is None:
+            _find(connection, job_id)
+            raise ClaimLost("your claim has ended; look at it again")
     return until
 
 

@@ -9,8 +9,10 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from jobs import review_rates, review_upkeep
 from jobs.tenancy import create_key
 from schemas.access import Role
+from schemas.answer import AnsweredBy
 from schemas.failure import Failure, FailureReason
 from schemas.ids import new_id
 from storage import leases
@@ -128,4 +130,18 @@ def in_review(database: Database, tenant: str, text: str = "charged twice", evid
         claimed = leases.claim(connection, job_id, new_id(), 30)
         assert claimed is not None
         assert leases.conclude_in_review(connection, claimed, failure, suggested)
+    return job_id
+
+
+def drawn(database: Database, tenant: str, text: str = "charged twice", evidence: str | None = None) -> UUID:
+    """A job that the model has answered and that waits for a second opinion."""
+    review_rates.set_rate(database, tenant, "classify", 1)
+    job_id = submit_text(database, tenant, text)
+    publish_all(database)
+    answer = {"outcome": "classification", "labels": ["billing"], "confidence": 0.9, "evidence": evidence or text}
+    with database.tenant(tenant) as connection:
+        claimed = leases.claim(connection, job_id, new_id(), 30)
+        assert claimed is not None
+        assert leases.conclude_answered(connection, claimed, AnsweredBy.MODEL, answer, attempt=None, failure=None)
+    assert review_upkeep.sample_answers(database, lag_seconds=0) >= 1
     return job_id

@@ -23,6 +23,8 @@ ROUTERS = (
     "web.api.jobs",
     "web.api.batches",
     "web.api.reviews",
+    "web.api.review_queue",
+    "web.api.second_reviews",
     "web.api.events",
     "web.api.webhooks",
     "web.api.documents",

@@ -17,7 +17,7 @@ IDS: dict[str, list[str]] = json.loads(os.environ["ASSAY_FUZZ_IDS"])
 """By the name of the path's parameter."""
 PRODUCER_KEY = os.environ["ASSAY_FUZZ_PRODUCER"]
 REVIEWER_KEY = os.environ["ASSAY_FUZZ_REVIEWER"]
-_REVIEWS = "/v1/reviews"
+_REVIEWS, _SECOND = "/v1/reviews", "/v1/reviews/second"
 _INPUTS = {name: body["input"] for name, (_, body) in examples.SUBMISSIONS.items() if isinstance(body, dict)}
 
 
@@ -31,12 +31,18 @@ def map_path_parameters(context: Any, path_parameters: Any) -> Any:
     if not isinstance(path_parameters, dict) or _one_in(3, path_parameters):
         return path_parameters
     number = zlib.crc32(repr(path_parameters).encode("utf-8", "replace"))
-    is_review = context.operation.path.startswith(_REVIEWS)
     found = {}
     for name, value in path_parameters.items():
-        known = IDS.get("review_id" if is_review and name == "job_id" else name)
+        known = IDS.get(_jobs_of(context.operation.path) if name == "job_id" else name)
         found[name] = known[number % len(known)] if known else value
     return found
+
+
+def _jobs_of(path: str) -> str:
+    """Which of the jobs a path is for."""
+    if path.startswith(_SECOND):
+        return "second_review_id"
+    return "review_id" if path.startswith(_REVIEWS) else "job_id"
 
 
 @schemathesis.hook

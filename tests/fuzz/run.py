@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from jobs import webhooks
 from jobs.cancel import cancel
+from jobs.review_queue import queue
 from jobs.submit import submit_batch, submit_one
 from jobs.tenancy import create_key, create_tenant
 from schemas.access import Role
@@ -19,7 +21,7 @@ from schemas.ids import new_id
 from schemas.job import JobOptions
 from schemas.webhook import WebhookEvent
 from storage.database import Database
-from tests.api_world import in_review
+from tests.api_world import drawn, in_review
 
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
@@ -72,10 +74,13 @@ def prepare(database: Database) -> Stage:
         cancel(database, tenant, which)
     told = webhooks.deliveries(database, tenant, hooks[-1].webhook_id)
     waiting = [in_review(database, tenant, f"text {number}") for number in range(A_FEW)]
-    ids: dict[str, list[UUID]] = {
+    lines = queue(database, [tenant], limit=A_FEW).lines
+    ids: dict[str, Sequence[UUID | str]] = {
         "job_id": [job],
         "batch_id": [batch],
         "review_id": waiting,
+        "second_review_id": [drawn(database, tenant, f"text {number}") for number in range(A_FEW)],
+        "cluster": [line.cluster for line in lines if line.cluster is not None],
         "webhook_id": [one.webhook_id for one in reversed(hooks)],
         "delivery_id": [one.delivery_id for one in told],
     }

@@ -8,12 +8,14 @@ from urllib.parse import quote
 import jsonschema_rs
 import pytest
 
+from jobs import second_review
 from schemas.access import Role
+from schemas.review import Decision
 from storage.database import Database
 from tasks import find_task
-from tests.api_world import BATCHES, Api, client, in_review, serving, texts
+from tests.api_world import BATCHES, Api, client, drawn, in_review, serving, texts
 from tests.house import House
-from web.api import examples
+from web.api import examples, review_examples
 
 pytestmark = pytest.mark.usefixtures("clean")
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -93,7 +95,7 @@ def test_every_example_of_a_body_is_accepted(
             for name, example in described["examples"].items():
                 body = example["value"].encode() if isinstance(example["value"], str) else example["value"]
                 asking = reviewer if path.startswith("/v1/reviews") else api
-                address = path.format(job_id=claimed_review(reviewer, database, tenant)) + query.get(path, "")
+                address = path.format(**claimed(path, reviewer, database, tenant)) + query.get(path, "")
                 answer = asking.ask(method, address, body, {"Content-Type": media_type})
                 assert str(answer.status) == next(iter(operation["responses"])), (path, name, answer)
                 sent.append(f"{path} {name}")
@@ -103,16 +105,35 @@ def test_every_example_of_a_body_is_accepted(
     }
 
 
-def claimed_review(reviewer: Api, database: Database, tenant: str) -> str:
-    """A review of a document of the examples, held by this reviewer under its first fence."""
-    job_id = str(in_review(database, tenant, examples.INVOICE_TEXT, evidence="charged twice"))
+def claimed(path: str, reviewer: Api, database: Database, tenant: str) -> dict[str, str]:
+    """What a path of reviews names: of a document of the examples, held by this reviewer under its first fence."""
+    text, quote = examples.INVOICE_TEXT, "charged twice"
+    if not path.startswith("/v1/reviews/"):
+        return {}
+    if path.endswith("/verdict"):
+        return {"job_id": to_be_judged(reviewer, database, tenant)}
+    if path.startswith("/v1/reviews/second/"):
+        job_id = str(drawn(database, tenant, text, evidence=quote))
+        assert reviewer.post(f"/v1/reviews/second/{job_id}/claim").json["fence"] == 1
+        return {"job_id": job_id}
+    job_id = str(in_review(database, tenant, text, evidence=quote))
     assert reviewer.post(f"/v1/reviews/{job_id}/claim").json["fence"] == 1
-    return job_id
+    (held,) = [one for one in reviewer.get("/v1/reviews/held").json["reviews"] if one["job_id"] == job_id]
+    return {"job_id": job_id, "cluster": held["cluster"]}
+
+
+def to_be_judged(reviewer: Api, database: Database, tenant: str) -> str:
+    """A second review in which somebody else differs from the model, held by this reviewer."""
+    job_id = drawn(database, tenant)
+    assert second_review.claim(database, [tenant], "ann", 60, job_id=job_id) is not None
+    second_review.decide(database, tenant, job_id, "ann", Decision.REJECT)
+    assert reviewer.post(f"/v1/reviews/second/{job_id}/claim").json["stage"] == "third"
+    return str(job_id)
 
 
 def test_answers_in_examples_are_answers_that_tasks_give() -> None:
     """They meet the contract of their task."""
-    for example in (examples.ANSWERED, examples.HELD_REVIEW):
+    for example in (examples.ANSWERED, review_examples.HELD_REVIEW):
         task = find_task(str(example["task"]))
         checked = task.check(
             task.read_request(examples.CLASSIFY_INPUT), example.get("answer", example.get("suggestion"))
@@ -120,17 +141,28 @@ def test_answers_in_examples_are_answers_that_tasks_give() -> None:
         assert not isinstance(checked, list), checked
 
 
-def test_what_is_answered_is_what_is_documented(api: Api, document: dict[str, Any]) -> None:
+def test_what_is_answered_is_what_is_documented(
+    api: Api, database: Database, port: int, tenant: str, document: dict[str, Any]
+) -> None:
     """Each operation, with ids that exist, answers its success, and its body fits the schema."""
     batch = api.upload(texts(2)).json["batch_id"]
     job = api.submitted()
+    review, second = in_review(database, tenant), drawn(database, tenant)
+    in_review(database, tenant)
+    reviewer = client(database, port, tenant, Role.REVIEWER)
+    assert reviewer.post("/v1/reviews/next").status == 200
+    in_review(database, tenant)
     asked = {
+        "/v1/reviews": "/v1/reviews", "/v1/reviews/{job_id}": f"/v1/reviews/{review}",
+        "/v1/reviews/counts": "/v1/reviews/counts", "/v1/reviews/held": "/v1/reviews/held",
+        "/v1/reviews/clusters": "/v1/reviews/clusters", "/v1/reviews/second": "/v1/reviews/second",
+        "/v1/reviews/second/{job_id}": f"/v1/reviews/second/{second}",
         "/v1/jobs": "/v1/jobs", "/v1/jobs/{job_id}": f"/v1/jobs/{job}", "/v1/tasks": "/v1/tasks",
         "/v1/batches": "/v1/batches", "/v1/batches/{batch_id}": f"/v1/batches/{batch}",
         "/v1/batches/{batch_id}/results": f"/v1/batches/{batch}/results",
     }  # fmt: skip
     for path, address in asked.items():
-        answer = api.get(address)
+        answer = (reviewer if path.startswith("/v1/reviews") else api).get(address)
         described = document["paths"][path]["get"]["responses"][str(answer.status)]["content"]
         media_type = answer.headers["content-type"]
         body = answer.json if media_type == "application/json" else answer.body.decode()

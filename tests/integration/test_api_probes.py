@@ -16,7 +16,7 @@ from jobs.tenancy import create_key, create_tenant, revoke_key
 from schemas.access import Role
 from schemas.ids import new_id
 from storage.database import Database
-from tests.api_world import BATCHES, CLASSIFY, JSONL, Answer, Api, client, in_review, serving, texts
+from tests.api_world import BATCHES, CLASSIFY, JSONL, Answer, Api, client, drawn, in_review, serving, texts
 from tests.house import House
 from web.api.documents import operations
 
@@ -72,6 +72,22 @@ def _held(owner: Owner) -> dict[str, str]:
     return ids
 
 
+def _cluster(owner: Owner) -> dict[str, str]:
+    job_id = str(in_review(owner.database, owner.tenant))
+    (line,) = [one for one in owner.reviewer.get("/v1/reviews").json["reviews"] if one["job_id"] == job_id]
+    return {"cluster": line["cluster"]}
+
+
+def _second(owner: Owner) -> dict[str, str]:
+    return {"job_id": str(drawn(owner.database, owner.tenant))}
+
+
+def _held_second(owner: Owner) -> dict[str, str]:
+    ids = _second(owner)
+    assert owner.reviewer.post(f"/v1/reviews/second/{ids['job_id']}/claim").status == 200
+    return ids
+
+
 def _webhook(owner: Owner) -> dict[str, str]:
     return {"webhook_id": owner.api.post("/v1/webhooks", WEBHOOK).json["webhook_id"]}
 
@@ -109,6 +125,20 @@ PROBES: dict[str, Probe] = {
     "POST /v1/reviews/{job_id}/release": Probe(REVIEWERS, _held, body={}),
     "POST /v1/reviews/{job_id}/decision": Probe(REVIEWERS, _held, body={"decision": "reject"}),
     "POST /v1/reviews/{job_id}/undo": Probe(REVIEWERS, _held),
+    "GET /v1/reviews/counts": Probe(REVIEWERS),
+    "GET /v1/reviews/held": Probe(REVIEWERS),
+    "GET /v1/reviews/clusters": Probe(REVIEWERS),
+    "POST /v1/reviews/clusters/{cluster}/accept": Probe(
+        REVIEWERS, _cluster, body={"task": "classify", "reason": "refused"}
+    ),
+    "GET /v1/reviews/second": Probe(REVIEWERS),
+    "POST /v1/reviews/second/next": Probe(REVIEWERS),
+    "GET /v1/reviews/second/{job_id}": Probe(REVIEWERS, _second),
+    "POST /v1/reviews/second/{job_id}/claim": Probe(REVIEWERS, _second),
+    "POST /v1/reviews/second/{job_id}/renew": Probe(REVIEWERS, _held_second, body={"fence": 1}),
+    "POST /v1/reviews/second/{job_id}/release": Probe(REVIEWERS, _held_second, body={}),
+    "POST /v1/reviews/second/{job_id}/decision": Probe(REVIEWERS, _held_second, body={"decision": "reject"}),
+    "POST /v1/reviews/second/{job_id}/verdict": Probe(REVIEWERS, _held_second, body={"verdict": "both"}),
     "POST /v1/webhooks": Probe(BOTH, body=WEBHOOK),
     "GET /v1/webhooks": Probe(BOTH),
     "GET /v1/webhooks/{webhook_id}": Probe(BOTH, _webhook),
@@ -152,7 +182,8 @@ def seen(answer: Answer) -> tuple[int, dict[str, str], bytes]:
 
 def ids_of_nobody(path: str) -> dict[str, str]:
     """Ids that nothing has, for every name in the path."""
-    return {name: str(uuid4()) for name in ("job_id", "batch_id", "webhook_id", "delivery_id") if f"{{{name}}}" in path}
+    names = ("job_id", "batch_id", "webhook_id", "delivery_id")
+    return {"cluster": "0" * 64} | {name: str(uuid4()) for name in names if f"{{{name}}}" in path}
 
 
 def test_no_route_is_left_out(port: int) -> None:
@@ -230,6 +261,15 @@ def state_of(owner: Owner) -> str:
     """All of the tenant's rows that a stranger might have changed."""
     found = {
         table: owner.house.query(f"SELECT * FROM {table} WHERE tenant_id = %s ORDER BY 1", owner.tenant)
-        for table in ("jobs", "batches", "reviews", "events", "answers", "webhooks", "webhook_deliveries")
+        for table in (
+            "jobs",
+            "batches",
+            "reviews",
+            "second_reviews",
+            "events",
+            "answers",
+            "webhooks",
+            "webhook_deliveries",
+        )
     }
     return json.dumps(found, default=str)

@@ -64,7 +64,9 @@ def test_two_do_not_get_the_same(ann: Api, ben: Api, job: UUID) -> None:
     ben.post(f"/v1/reviews/{job}/claim").problem(409, "state-conflict")
     ben.post(f"/v1/reviews/{job}/decision", {"decision": "reject"}).problem(409, "state-conflict")
     assert ann.post(f"/v1/reviews/{job}/renew", {"fence": mine["fence"]}).json["lease_until"] >= mine["lease_until"]
-    assert ann.post(f"/v1/reviews/{job}/release", {}).json == {"job_id": str(job), "released": True}
+    assert ann.post(f"/v1/reviews/{job}/release", {}).json == {
+        "job_id": str(job), "released": True, "reviewer": "key:a reviewer",
+    }  # fmt: skip
     ann.post(f"/v1/reviews/{job}/renew", {"fence": mine["fence"]}).problem(409, "state-conflict")
     assert ben.post("/v1/reviews/next").json["job_id"] == str(job)
 

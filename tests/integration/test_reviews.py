@@ -25,8 +25,8 @@ def waiting(database: Database, tenant: str) -> UUID:
 
 def test_the_queue_says_why_a_job_is_there(database: Database, tenant: str, waiting: UUID) -> None:
     """The list shows reason and age, the claim brings source and suggestion."""
-    (item,) = review.list_waiting(database, tenant)
-    assert (item["job_id"], item["reason"], item["held"]) == (waiting, "refused", False)
+    (item,) = review_queue.queue(database, [tenant]).lines
+    assert (item.job_id, item.reason, item.held) == (waiting, "refused", False)
     claimed = review.claim(database, tenant, "ann", 60)
     assert claimed is not None
     assert claimed.request["text"] == TEXT
@@ -158,14 +158,14 @@ def test_rejecting_fails_the_job(database: Database, tenant: str, waiting: UUID)
 def test_a_cancelled_job_leaves_the_queue(database: Database, tenant: str, waiting: UUID) -> None:
     """Cancelling withdraws the review."""
     cancel(database, tenant, waiting)
-    assert review.list_waiting(database, tenant) == []
+    assert review_queue.queue(database, [tenant]).lines == []
     with pytest.raises(DecisionRefused, match="withdrawn"):
         review.decide(database, tenant, waiting, "ann", Decision.ACCEPT)
 
 
 def test_reviews_of_other_tenants_do_not_exist(database: Database, waiting: UUID) -> None:
     """Another tenant neither sees nor decides it."""
-    assert review.list_waiting(database, "default") == []
+    assert review_queue.queue(database, ["default"]).lines == []
     with pytest.raises(NotFound):
         review.decide(database, "default", waiting, "ann", Decision.ACCEPT)
 

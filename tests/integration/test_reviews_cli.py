@@ -34,7 +34,7 @@ def test_list_claim_and_release(house: House, database: Database, tenant: str) -
     truncated = in_review(database, tenant, reason=FailureReason.TRUNCATED)
     assert len(assay(house, tenant, "list")) == 2
     (listed,) = assay(house, tenant, "list", "--reason", "truncated", "--task", "classify")
-    assert (listed["job_id"], listed["priority"], listed["held"]) == (str(truncated), 0, False)
+    assert (listed["job_id"], listed["priority"], listed["held"]) == (str(truncated), "normal", False)
     claimed = assay(house, tenant, "claim", "--reason", "truncated", "--as", "ann")
     assert (claimed["job_id"], claimed["request"]["text"]) == (str(truncated), TEXT)
     assert "ann holds it" in refused(house, tenant, "release", str(truncated), "--as", "bob")

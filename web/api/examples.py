@@ -8,10 +8,10 @@ from pydantic import BaseModel
 from web.bodies import shown
 from web.replies import dump
 
-_JOB = "0195f3a0-6c1e-7b52-9d0e-2f6a1c8b4e10"
+JOB = "0195f3a0-6c1e-7b52-9d0e-2f6a1c8b4e10"
 _BATCH = "0195f3a1-0d44-7f0a-8c3b-5b7e9a2d6c01"
-_AT = "2026-11-22T09:15:00Z"
-_CURSOR = "aQGV86BsHntSnQ4vahyLThA"
+AT = "2026-11-22T09:15:00Z"
+CURSOR = "aQGV86BsHntSnQ4vahyLThA"
 
 INVOICE_TEXT = "I was charged twice in March. Please send one of the two amounts back."
 CLASSIFY_INPUT = {"text": INVOICE_TEXT, "labels": ["billing", "shipping", "other"]}
@@ -46,7 +46,7 @@ LINES = '{"id": "T-1", "text": "I was charged twice in March."}\n{"id": "T-2", "
 DEFAULTS = '{"labels": ["billing", "shipping", "other"]}'
 
 QUEUED = {
-    "job_id": _JOB, "batch_id": None, "line": None, "reference": None, "task": "classify", "state": "queued",
+    "job_id": JOB, "batch_id": None, "line": None, "reference": None, "task": "classify", "state": "queued",
     "answered_by": None, "answer": None, "failure": None,
 }  # fmt: skip
 ANSWERED = {
@@ -69,10 +69,10 @@ CANCELLED = {
     "failure": {"reason": "cancelled", "detail": "cancelled by the producer", "retry_after": None},
 }
 _SUMMARY = {name: value for name, value in ANSWERED.items() if name != "answer"} | {
-    "created_at": _AT,
+    "created_at": AT,
     "finished_at": "2026-11-22T09:15:02Z",
 }
-JOB_PAGE = {"jobs": [_SUMMARY], "next": _CURSOR}
+JOB_PAGE = {"jobs": [_SUMMARY], "next": CURSOR}
 TASKS = {
     "tasks": [
         {
@@ -86,8 +86,8 @@ TASKS = {
 SUBMITTED_BATCH = {"batch_id": _BATCH, "task": "classify", "total": 2, "repeated": False, "resumed_lines": 0}
 REPEATED_BATCH = {**SUBMITTED_BATCH, "repeated": True}
 BATCH_PAGE = {
-    "batches": [{"batch_id": _BATCH, "task": "classify", "total": 2, "created_at": _AT, "received_at": _AT}],
-    "next": _CURSOR,
+    "batches": [{"batch_id": _BATCH, "task": "classify", "total": 2, "created_at": AT, "received_at": AT}],
+    "next": CURSOR,
 }
 BATCH = {
     "batch_id": _BATCH, "task": "classify", "state": "running", "total": 2, "landed": 1,
@@ -104,46 +104,17 @@ WEBHOOKS: dict[str, tuple[str, object]] = {
 }
 WEBHOOK = {
     "webhook_id": "0195f3a2-77b0-7d15-a1c4-90e3f6b2d8aa", "url": "https://hooks.example.com/assay",
-    "events": ["batch.finished"], "created_at": _AT, "created_by": "key:shop", "failing_since": None, "disabled_at": None,
+    "events": ["batch.finished"], "created_at": AT, "created_by": "key:shop", "failing_since": None, "disabled_at": None,
     "disabled_reason": None,
 }  # fmt: skip
 NEW_WEBHOOK = {**WEBHOOK, "secret": "whsec_bm90IGEgc2VjcmV0OiBvbmx5IGFuIGV4YW1wbGU="}
 WEBHOOK_LIST = {"webhooks": [WEBHOOK]}
 DELIVERY = {
     "delivery_id": "5f0c4c52-3a8e-4a55-9c1b-0d6f5b1f7a21", "event": "batch.finished",
-    "data": {"batch_id": _BATCH, "task": "classify", "total": 2}, "created_at": _AT, "state": "pending", "tries": 0,
-    "next_at": _AT, "settled_at": None, "status": None, "detail": None,
+    "data": {"batch_id": _BATCH, "task": "classify", "total": 2}, "created_at": AT, "state": "pending", "tries": 0,
+    "next_at": AT, "settled_at": None, "status": None, "detail": None,
 }  # fmt: skip
 DELIVERIES = {"deliveries": [DELIVERY]}
-_WAITING = {
-    "job_id": _JOB, "task": "classify", "reason": "ungrounded", "detail": "the quote does not stand in the text",
-    "created_at": _AT, "priority": "normal",
-}  # fmt: skip
-_SUGGESTION = {"outcome": "classification", "labels": ["billing"], "confidence": 0.4, "evidence": "charged twice"}
-REVIEW_PAGE = {"reviews": [{**_WAITING, "attempts": 2, "held": False}], "next": _CURSOR}
-HELD_REVIEW = {
-    **{name: _WAITING[name] for name in ("job_id", "task", "reason", "detail")},
-    "suggestion": _SUGGESTION, "request": CLASSIFY_INPUT, "fence": 1, "lease_until": "2026-11-22T09:30:00Z",
-}  # fmt: skip
-REVIEW_DETAIL = {
-    **_WAITING, "held": False, "request": CLASSIFY_INPUT, "model": {**_SUGGESTION, "evidence": "charged three times"},
-    "violations": [{"path": "evidence", "message": "does not stand in the text", "ungrounded": True}], "rules": _SUGGESTION,
-    "differing": ["evidence"], "cost_usd": "0.00012", "pending": False,
-}  # fmt: skip
-RENEWING: dict[str, tuple[str, object]] = {"renew": ("Hold it for longer", {"fence": 1})}
-LEASE = {"job_id": _JOB, "fence": 1, "lease_until": "2026-11-22T09:45:00Z"}
-RELEASING: dict[str, tuple[str, object]] = {"skip": ("Somebody else shall decide", {"fence": 1, "skip": True})}
-RELEASED = {"job_id": _JOB, "released": True}
-DECISIONS: dict[str, tuple[str, object]] = {
-    "accept": ("The suggestion is right", {"decision": "accept", "fence": 1}),
-    "edit": (
-        "An answer of one's own",
-        {"decision": "edit", "output": {**_SUGGESTION, "evidence": "charged twice in March"}, "can_be_undone": True},
-    ),
-    "not_applicable": ("Not this task", {"decision": "not_applicable", "reason": "It is an advertisement."}),
-    "reject": ("No answer can be given", {"decision": "reject", "note": "the text is cut off"}),
-}
-DECIDED = {"job_id": _JOB, "decision": "accept", "answer": _SUGGESTION}
 
 
 def answers(

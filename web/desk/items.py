@@ -72,6 +72,8 @@ def renew(site: TheSite, sent: PostedAtDesk, job_id: UUID) -> Response:
         until = review.renew(site.database, tenant_id, job_id, sent.principal.name, fence or 0, _lease(site))
     except ClaimLost as lost:
         return JSONResponse({"lost": str(lost)}, HTTP_409_CONFLICT)
+    except NotFound:
+        raise Problem(Kind.NOT_FOUND) from None
     return JSONResponse({"seconds": left(until)})
 
 

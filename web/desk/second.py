@@ -91,6 +91,8 @@ def renew(site: TheSite, sent: PostedAtDesk, job_id: UUID) -> Response:
         until = second_review.renew(site.database, tenant_id, job_id, sent.principal.name, fence, _lease(site))
     except ClaimLost as lost:
         return JSONResponse({"lost": str(lost)}, HTTP_409_CONFLICT)
+    except NotFound:
+        raise Problem(Kind.NOT_FOUND) from None
     return JSONResponse({"seconds": left(until)})
 
 
