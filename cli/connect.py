@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from cli.errors import work_failed
+from cli.errors import work_failed, wrong_usage
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
+    from stack.state import StackState
     from storage.database import Database
 
 
@@ -50,9 +52,34 @@ def complete_settings() -> "Settings":
 
 @contextmanager
 def connected_database() -> Iterator[Connection]:
-    """The database, once it is certain that it keeps tenants apart."""
+    """The database, once it is certain that it keeps tenants apart: for commands that know no other way.
+
+    Raises:
+        Stop: ASSAY_URL is set and its Assay's database is not known.
+    """
+    _check_same_assay(read_settings())
     with opened(complete_settings()) as connection:
         yield connection
+
+
+def _check_same_assay(settings: "Settings") -> None:
+    """Whoever has set ASSAY_URL means that Assay, and not another one that happens to run in ASSAY_HOME."""
+    if settings.url is None or settings.database_url is not None:
+        return
+    from stack.state import read_state
+
+    state = read_state(settings.home)
+    if state is None or not _serves(state, settings.url):
+        raise wrong_usage(
+            f"This command works on the database and not over the API: set DATABASE_URL to the database of {settings.url},"
+            f" or unset ASSAY_URL for the Assay in {settings.home}."
+        )
+
+
+def _serves(state: "StackState", url: str) -> bool:
+    """Whether the web of this stack is at this address."""
+    places = [urlsplit(one).netloc.replace("localhost", "127.0.0.1") for one in (url, state.connections.web_url or "")]
+    return places[0] == places[1]
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from cli.main import main
+from stack.home import HomeLock, open_home, write_private
+from stack.state import Connections, StackState
 
 LABELS = ["--label", "a", "--label", "b"]
 NO_JOB = "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071"
@@ -17,7 +21,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with documents good and bad, and an ASSAY_HOME in which nothing runs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
-    for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "ASSAY_DEBUG"):
+    for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "ASSAY_DEBUG", "ASSAY_URL", "ASSAY_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "doc.txt").write_text("My parcel has not come.")
     (tmp_path / "empty.txt").write_text(" \n")
@@ -81,6 +85,7 @@ def run(
         (["review", "decide", NO_JOB, "not-applicable"], "Say why the task does not apply: --reason TEXT."),
         (["review", "decide", NO_JOB, "accept", "--answer", "doc.txt"], "--answer goes with edit, not with accept."),
         (["review", "list", "--task", "translate"], "There is no task 'translate'"),
+        (["review", "claim", NO_JOB, "--task", "classify"], "--task and --reason choose from the queue"),
         (["prompts", "show", "classify", "v99"], "classify has no prompt 'v99'; it has: v1"),
         (["frobnicate"], "No such command 'frobnicate'"),
     ],
@@ -107,6 +112,55 @@ def test_without_a_stack_the_sentence_says_how_to_start_one(
     code, _, err = run(monkeypatch, capsys, ["show", NO_JOB])
     assert code == 1
     assert err == f"assay: No Assay is running in {place / 'home'}: start it with `assay up`, or set DATABASE_URL.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["review", "rate"], ["review", "agreement"], ["audit", "show", NO_JOB], ["costs"], ["tenants", "list"],
+        ["tenants", "create", "shop"], ["keys", "list"], ["keys", "create"], ["keys", "revoke", NO_JOB],
+        ["accounts", "list"], ["webhooks", "list"],
+    ],
+)  # fmt: skip
+def test_what_needs_the_database_says_so_where_only_the_api_is_known(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """Exit code 2 and what to set, even while another Assay runs in ASSAY_HOME: its data are not those of ASSAY_URL."""
+    monkeypatch.setenv("ASSAY_URL", "https://assay.example.com")
+    with running_in(place / "home", web_url="http://127.0.0.1:8400"):
+        code, out, err = run(monkeypatch, capsys, arguments)
+    assert (code, out) == (2, "")
+    assert err == (
+        "assay: This command works on the database and not over the API: set DATABASE_URL to the database of"
+        f" https://assay.example.com, or unset ASSAY_URL for the Assay in {place / 'home'}.\n"
+    )
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8400", "http://localhost:8400/"])
+def test_the_assay_of_this_home_may_be_named_by_its_address(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    """Where ASSAY_URL is the web of the Assay in ASSAY_HOME, its database is the one that is meant."""
+    monkeypatch.setenv("ASSAY_URL", url)
+    with running_in(place / "home", web_url="http://127.0.0.1:8400"):
+        code, _, err = run(monkeypatch, capsys, ["keys", "list"])
+    assert code == 1
+    assert "The database is not reachable" in err
+
+
+@contextmanager
+def running_in(root: Path, *, web_url: str) -> Iterator[None]:
+    """What a running stack leaves in its home: the lock, and where everything is; nobody answers there."""
+    home = open_home(root)
+    lock = HomeLock(home)
+    lock.acquire()
+    connections = Connections(database_url="postgresql://x:x@127.0.0.1:1/x", web_url=web_url)
+    state = StackState(pid=os.getpid(), ready=True, parts=[], connections=connections)
+    try:
+        write_private(home.state_file, state.model_dump_json())
+        yield
+    finally:
+        lock.release()
 
 
 @pytest.mark.parametrize(
