@@ -11,8 +11,9 @@ from jobs.cancel import NotFound
 from jobs.review_answers import checked_output, chosen_output, kept_remark
 from jobs.review_refusals import ClaimLost, DecisionRefused
 from schemas.review import EVERYTHING, SKIP_SECONDS, Decision, QueueFilter
-from storage import jobs, reviews
+from storage import jobs, review_claims, reviews
 from storage.database import Database
+from storage.review_claims import REVIEWS
 from storage.reviews import ClaimedReview, Settled
 from tasks import find_task
 
@@ -74,7 +75,7 @@ def renew(
         ClaimLost: it is not held any more.
     """
     with database.tenant(tenant_id) as connection:
-        until = reviews.renew(connection, job_id, reviewer, fence, lease_seconds)
+        until = review_claims.renew(connection, REVIEWS, job_id, reviewer, fence, lease_seconds)
         if until is None:
             _find(connection, job_id)
             raise ClaimLost("your claim has ended; look at it again")
@@ -98,7 +99,7 @@ def release(
     """
     with database.tenant(tenant_id) as connection:
         review = _held(connection, job_id, reviewer, fence)
-        if not reviews.release(connection, job_id, reviewer, review["fence"]):
+        if not review_claims.release(connection, REVIEWS, job_id, reviewer, review["fence"]):
             raise ClaimLost("your claim had ended already")
         if skip_seconds > 0:
             reviews.skip(connection, tenant_id, job_id, reviewer, skip_seconds)

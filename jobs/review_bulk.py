@@ -12,8 +12,9 @@ from jobs.cancel import NotFound
 from jobs.review_answers import checked_output, kept_remark
 from jobs.review_refusals import DecisionRefused
 from schemas.review import EVERYTHING, UNDO_SECONDS, Decision, QueueFilter
-from storage import jobs, review_queue, reviews
+from storage import jobs, review_claims, review_queue, reviews
 from storage.database import Database
+from storage.review_claims import REVIEWS
 from storage.review_queue import ClusterKey
 from storage.reviews import Settled
 from tasks import find_task
@@ -141,7 +142,7 @@ def undo_many(database: Database, tenant_id: str, job_ids: Sequence[UUID], revie
     with database.tenant(tenant_id) as connection:
         for job_id in sorted(job_ids):
             taken = reviews.take_back(connection, job_id, reviewer, _LEASE_SECONDS)
-            if taken is not None and reviews.release(connection, job_id, reviewer, taken.fence):
+            if taken is not None and review_claims.release(connection, REVIEWS, job_id, reviewer, taken.fence):
                 back.append(job_id)
         jobs.note_event(connection, tenant_id, back, "decision_undone", reviewer)
     return back
@@ -160,7 +161,7 @@ def _accept(
     try:
         answer = checked_output(find_task(key.task), jobs.request_of(connection, job_id), row["suggestion"])
     except DecisionRefused:
-        reviews.release(connection, job_id, reviewer, fence)
+        review_claims.release(connection, REVIEWS, job_id, reviewer, fence)
         return False
     settled = Settled(Decision.ACCEPT.value, answer, note)
     return reviews.set_down(connection, job_id, reviewer, fence, settled, grace_seconds)

@@ -17,8 +17,9 @@ from jobs.cancel import NotFound
 from jobs.review_answers import checked_output, chosen_output, kept_remark
 from jobs.review_refusals import ClaimLost, DecisionRefused
 from schemas.review import SKIP_SECONDS, Decision, Stage, Verdict
-from storage import jobs, reviews, second_reviews
+from storage import jobs, review_claims, reviews, second_reviews
 from storage.database import Database
+from storage.review_claims import SECOND_REVIEWS
 from storage.second_reviews import Opinion
 from tasks import find_task
 
@@ -153,7 +154,7 @@ def renew(
         ClaimLost: it is not held any more.
     """
     with database.tenant(tenant_id) as connection:
-        until = second_reviews.renew(connection, job_id, reviewer, fence, lease_seconds)
+        until = review_claims.renew(connection, SECOND_REVIEWS, job_id, reviewer, fence, lease_seconds)
         if until is None:
             _find(connection, job_id)
             raise ClaimLost("your claim has ended; look at it again")
@@ -177,7 +178,7 @@ def release(
     """
     with database.tenant(tenant_id) as connection:
         row = _held(connection, job_id, reviewer, fence)
-        if not second_reviews.release(connection, job_id, reviewer, row["fence"]):
+        if not review_claims.release(connection, SECOND_REVIEWS, job_id, reviewer, row["fence"]):
             raise ClaimLost("your claim had ended already")
         if skip_seconds > 0:
             reviews.skip(connection, tenant_id, job_id, reviewer, skip_seconds)

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from schemas.review import EVERYTHING, QueueFilter
+from storage.review_claims import REVIEWS
 
 WAITING = "r.decision IS NULL AND r.effective_at IS NULL"
 """Neither decided nor set down: the condition of the indexes over the queue, in its words."""
@@ -59,7 +60,7 @@ SELECT count(*), min(created_at) FROM (
     SELECT r.created_at FROM reviews r WHERE {_OF_CLUSTER} AND {_FREE} LIMIT %(most)s) AS free
 """
 _CLAIM_CLUSTER = f"""
-UPDATE reviews SET reviewer = %(reviewer)s, lease_until = now() + make_interval(secs => %(lease)s), fence = fence + 1
+{REVIEWS.take}
 WHERE job_id IN (
     SELECT r.job_id FROM reviews r
     WHERE {_OF_CLUSTER} AND ({_FREE} OR r.reviewer = %(reviewer)s) AND r.job_id > %(after)s

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from schemas.review import EVERYTHING, QueueFilter
 from storage.jobs import dump
+from storage.review_claims import REVIEWS, holding
 from storage.review_queue import NO_DEADLINE, WAITING, limits_of
 
 # What somebody skipped lately is not the next one for them again. A claim by id asks for this one and no other.
@@ -17,19 +18,13 @@ _NEXT = """
 AND NOT EXISTS (SELECT FROM review_skips s WHERE s.job_id = r.job_id AND s.reviewer = %(reviewer)s AND s.until > now())
 """
 _CLAIM = f"""
-UPDATE reviews SET reviewer = %(reviewer)s, lease_until = now() + make_interval(secs => %(lease)s), fence = fence + 1
+{REVIEWS.take}
 WHERE job_id = (
     SELECT r.job_id FROM reviews r
     WHERE {WAITING} {{limits}} AND (r.lease_until IS NULL OR r.lease_until < now() OR r.reviewer = %(reviewer)s)
     ORDER BY r.due_at, r.rank, r.created_at, r.job_id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING job_id, tenant_id, task, reason, detail, suggestion, fence, reviewer, lease_until
 """
-_HELD = """
-WHERE job_id = %(job)s AND fence = %(fence)s AND reviewer = %(reviewer)s AND decision IS NULL AND effective_at IS NULL
-  AND lease_until > now()
-"""
-_RENEW = f"UPDATE reviews SET lease_until = now() + make_interval(secs => %(lease)s) {_HELD} RETURNING lease_until"
-_RELEASE = f"UPDATE reviews SET reviewer = NULL, lease_until = NULL {_HELD} RETURNING job_id"
 _FORGET_SKIPS = "DELETE FROM review_skips WHERE reviewer = %(reviewer)s AND until < now()"
 _SKIP = """
 INSERT INTO review_skips (job_id, tenant_id, reviewer, until)
@@ -62,7 +57,7 @@ _SET_DOWN = f"""
 UPDATE reviews SET pending = %(decision)s, pending_output = %(output)s, pending_at = now(), note = %(note)s,
                    effective_at = now() + make_interval(secs => %(grace)s),
                    lease_until = now() + make_interval(secs => %(grace)s)
-{_HELD} RETURNING job_id
+{REVIEWS.held} RETURNING job_id
 """
 _TAKE_BACK = """
 UPDATE reviews SET pending = NULL, pending_output = NULL, pending_at = NULL, effective_at = NULL, note = NULL,
@@ -154,17 +149,6 @@ def claim(
     return None if row is None else ClaimedReview(**row)
 
 
-def renew(connection: Connection, job_id: UUID, reviewer: str, fence: int, lease_seconds: float) -> datetime | None:
-    """Hold a review for longer, from now. None: it is not held under this fence any more."""
-    row = _row(connection, _RENEW, _held(job_id, reviewer, fence) | {"lease": lease_seconds})
-    return None if row is None else row["lease_until"]
-
-
-def release(connection: Connection, job_id: UUID, reviewer: str, fence: int) -> bool:
-    """Give a review back. False: it is not held any more."""
-    return _row(connection, _RELEASE, _held(job_id, reviewer, fence)) is not None
-
-
 def skip(connection: Connection, tenant_id: str, job_id: UUID, reviewer: str, seconds: float) -> None:
     """It is not this person's next one for so long."""
     connection.exec_driver_sql(_FORGET_SKIPS, {"reviewer": reviewer})
@@ -187,7 +171,7 @@ def decide(
         connection,
         _DECIDE,
         {
-            **_held(job_id, reviewer, fence),
+            **holding(job_id, reviewer, fence),
             "decision": decision,
             "note": note,
             "state": "failed" if output is None else "answered",
@@ -209,7 +193,7 @@ def set_down(
     """Record a decision that takes effect in so many seconds (:func:`settle_due`). False: the claim is no longer held."""
     stored = None if settled.output is None else dump(settled.output)
     parameters = {"decision": settled.decision, "output": stored, "note": settled.note, "grace": grace_seconds}
-    return _row(connection, _SET_DOWN, _held(job_id, reviewer, fence) | parameters) is not None
+    return _row(connection, _SET_DOWN, holding(job_id, reviewer, fence) | parameters) is not None
 
 
 def take_back(connection: Connection, job_id: UUID, reviewer: str, lease_seconds: float) -> ClaimedReview | None:
@@ -233,10 +217,6 @@ def of_job(connection: Connection, job_id: UUID) -> dict[str, Any] | None:
     Besides its columns: ``deadline``, ``held``, and ``undo_seconds`` until a pending decision takes effect.
     """
     return _row(connection, _OF_JOB, {"job": job_id})
-
-
-def _held(job_id: UUID, reviewer: str, fence: int) -> dict[str, object]:
-    return {"job": job_id, "reviewer": reviewer, "fence": fence}
 
 
 def _row(connection: Connection, statement: str, parameters: Mapping[str, object]) -> dict[str, Any] | None:

@@ -1,43 +1,36 @@
 """Second reviews: a sample of the model's answers, looked at again. Claims as for reviews: a lease and a fence."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from storage.jobs import dump
+from storage.review_claims import SECOND_REVIEWS, holding
 
-_CLAIM = """
-UPDATE second_reviews SET reviewer = %(reviewer)s, lease_until = now() + make_interval(secs => %(lease)s), fence = fence + 1
+_CLAIM = f"""
+{SECOND_REVIEWS.take}
 WHERE job_id = (
     SELECT s.job_id FROM second_reviews s
     WHERE s.stage <> 'settled' AND (s.lease_until IS NULL OR s.lease_until < now() OR s.reviewer = %(reviewer)s)
-      AND (s.stage = 'second' OR s.decided_by <> %(reviewer)s) {limits}
+      AND (s.stage = 'second' OR s.decided_by <> %(reviewer)s) {{limits}}
     ORDER BY s.created_at, s.job_id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING job_id
 """
 _NEXT = """
 AND NOT EXISTS (SELECT FROM review_skips k WHERE k.job_id = s.job_id AND k.reviewer = %(reviewer)s AND k.until > now())
 """
-_HELD = """
-WHERE job_id = %(job)s AND fence = %(fence)s AND reviewer = %(reviewer)s AND stage <> 'settled' AND lease_until > now()
-"""
-_RENEW = f"""
-UPDATE second_reviews SET lease_until = now() + make_interval(secs => %(lease)s) {_HELD} RETURNING lease_until
-"""
-_RELEASE = f"UPDATE second_reviews SET reviewer = NULL, lease_until = NULL {_HELD} RETURNING job_id"
 _DECIDE = f"""
 UPDATE second_reviews SET decision = %(decision)s, output = %(output)s, decided_by = %(reviewer)s, decided_at = now(),
     note = %(note)s, agrees = %(agrees)s, fields = %(fields)s, equal_fields = %(equal)s, differing = %(differing)s,
     stage = CASE WHEN %(agrees)s THEN 'settled' ELSE 'third' END, reviewer = NULL, lease_until = NULL
-{_HELD} AND stage = 'second' RETURNING job_id
+{SECOND_REVIEWS.held} AND stage = 'second' RETURNING job_id
 """
 _JUDGE = f"""
 UPDATE second_reviews SET verdict = %(verdict)s, judged_by = %(reviewer)s, judged_at = now(), judged_note = %(note)s,
     stage = 'settled', reviewer = NULL, lease_until = NULL
-{_HELD} AND stage = 'third' AND decided_by <> %(reviewer)s RETURNING job_id
+{SECOND_REVIEWS.held} AND stage = 'third' AND decided_by <> %(reviewer)s RETURNING job_id
 """
 _OF_JOB = """
 SELECT s.job_id, s.tenant_id, s.task, s.stage, s.created_at, s.fence, s.reviewer, s.lease_until,
@@ -143,19 +136,6 @@ def claim(
     ).scalar()
 
 
-def renew(connection: Connection, job_id: UUID, reviewer: str, fence: int, lease_seconds: float) -> datetime | None:
-    """Hold it for longer, from now. None: it is not held under this fence any more."""
-    until: datetime | None = connection.exec_driver_sql(
-        _RENEW, _held(job_id, reviewer, fence) | {"lease": lease_seconds}
-    ).scalar()
-    return until
-
-
-def release(connection: Connection, job_id: UUID, reviewer: str, fence: int) -> bool:
-    """Give it back. False: it is not held any more."""
-    return connection.exec_driver_sql(_RELEASE, _held(job_id, reviewer, fence)).first() is not None
-
-
 def decide(connection: Connection, job_id: UUID, reviewer: str, fence: int, opinion: Opinion) -> bool:
     """Record the second opinion; where it differs, a third person is next. False: the claim is no longer held."""
     parameters = {
@@ -167,12 +147,12 @@ def decide(connection: Connection, job_id: UUID, reviewer: str, fence: int, opin
         "equal": opinion.equal,
         "differing": dump(opinion.differing),
     }
-    return connection.exec_driver_sql(_DECIDE, _held(job_id, reviewer, fence) | parameters).first() is not None
+    return connection.exec_driver_sql(_DECIDE, holding(job_id, reviewer, fence) | parameters).first() is not None
 
 
 def judge(connection: Connection, job_id: UUID, reviewer: str, fence: int, verdict: str, note: str | None) -> bool:
     """Record who was right. False: the claim is no longer held, or this person gave the second opinion."""
-    parameters = _held(job_id, reviewer, fence) | {"verdict": verdict, "note": note}
+    parameters = holding(job_id, reviewer, fence) | {"verdict": verdict, "note": note}
     return connection.exec_driver_sql(_JUDGE, parameters).first() is not None
 
 
@@ -194,7 +174,3 @@ def waiting(connection: Connection, reviewer: str, *, task: str | None, limit: i
 def figures(connection: Connection) -> list[dict[str, Any]]:
     """Agreement by task."""
     return [dict(row) for row in connection.exec_driver_sql(_FIGURES).mappings()]
-
-
-def _held(job_id: UUID, reviewer: str, fence: int) -> dict[str, object]:
-    return {"job": job_id, "reviewer": reviewer, "fence": fence}

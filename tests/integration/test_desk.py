@@ -295,6 +295,15 @@ def test_too_much_is_refused(house: House, database: Database, tenant: str, ada:
     assert INVOICE_MODEL["outcome"] == "extraction"
 
 
+def test_a_heartbeat_of_the_other_kind_finds_nothing(database: Database, tenant: str, ada: Visitor) -> None:
+    """A review has no second review and the other way round: 404, as for a job that nobody knows."""
+    first = a_letter(database, tenant)
+    second = to_second_review(database, tenant, label="shipping", evidence="The parcel had been opened")
+    data = {"csrf": ada.token(), "fence": "0"}
+    for address in (f"/desk/items/{second}/renew", f"/desk/second/{first}/renew"):
+        assert ada.post(address, data=data).status_code == 404
+
+
 def test_jobs_that_are_in_no_review_have_no_page(ada: Visitor) -> None:
     """An unknown id, and one that is none."""
     assert ada.get(f"/desk/items/{uuid4()}").status_code == 404
