@@ -3,7 +3,10 @@
 Nothing here reaches beyond this machine: the provider's address is always the scripted one's.
 """
 
+import io
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import psycopg
 import pytest
 import redis
 
+from cli.main import main
 from jobs.tenancy import create_tenant
 from schemas.ids import new_id
 from schemas.settings import Settings
@@ -18,7 +22,7 @@ from stack.scripted import ScriptedProvider
 from stack.up import running_services
 from storage.database import Database
 from storage.migrate import migrate
-from tests.house import House, Workers
+from tests.house import Assay, House, Workers
 
 _OURS = ("DATABASE_URL", "DATABASE_ADMIN_URL", "REDIS_URL", "BROKER_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
 
@@ -90,3 +94,22 @@ def nothing_counted(house: House) -> Iterator[None]:
     house.run(forget)
     yield
     house.run(forget)
+
+
+@pytest.fixture
+def assay(house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Assay:
+    """The `assay` command in this process: a process of its own takes half a second to start."""
+
+    def run(*words: str, stdin: bytes = b"", **environment: str) -> "subprocess.CompletedProcess[str]":
+        known = {"ASSAY_URL": "", "ASSAY_API_KEY": "", **environment}
+        for name, value in house.environment(**known).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["assay", *words])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return subprocess.CompletedProcess(words, ended.value.code, said.out, said.err)
+
+    return run

@@ -243,6 +243,10 @@ def publish_all(database: Database) -> list[UUID]:
     return [job_id for _, _, ids in publisher.messages for job_id in ids]
 
 
+Assay = Callable[..., "subprocess.CompletedProcess[str]"]
+"""The command: words, ``stdin`` and environment variables -> what it said and its exit code."""
+
+
 def run_assay(
     house: House, *arguments: str, stdin: bytes | None = None, **environment: str
 ) -> "subprocess.CompletedProcess[str]":

@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,12 +12,11 @@ from schemas.access import Role
 from stack.ports import free_port
 from storage.database import Database
 from tests.api_world import serving, texts
-from tests.house import LABELS, House, Workers, run_assay
+from tests.house import LABELS, Assay, House, Workers
 
 pytestmark = pytest.mark.usefixtures("clean")
 LABEL = [word for label in LABELS for word in ("--label", label)]
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def port(house: House) -> Iterator[int]:
 
 
 @pytest.fixture
-def both(house: House, database: Database, tenant: str, port: int) -> tuple[Run, Run]:
+def both(assay: Assay, database: Database, tenant: str, port: int) -> tuple[Assay, Assay]:
     """The command over the database, and over the API with a key alone: it knows no database."""
     _, key = create_key(database, tenant, "cli", Role.PRODUCER.value)
     here = {
@@ -38,11 +37,11 @@ def both(house: House, database: Database, tenant: str, port: int) -> tuple[Run,
         "ASSAY_HOME": "/nonexistent",
     }
 
-    def over_database(*words: str, stdin: bytes | None = None) -> "subprocess.CompletedProcess[str]":
-        return run_assay(house, *words, "--tenant", tenant, stdin=stdin)
+    def over_database(*words: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
+        return assay(*words, "--tenant", tenant, stdin=stdin)
 
-    def over_http(*words: str, stdin: bytes | None = None) -> "subprocess.CompletedProcess[str]":
-        return run_assay(house, *words, stdin=stdin, **here)
+    def over_http(*words: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
+        return assay(*words, stdin=stdin, **here)
 
     return over_database, over_http
 
@@ -53,7 +52,7 @@ def said(done: "subprocess.CompletedProcess[str]") -> tuple[int, str, str]:
     return done.returncode, ID.sub("ID", plain), ID.sub("ID", done.stderr)
 
 
-def test_a_round_trip_reads_the_same(workers: Workers, both: tuple[Run, Run]) -> None:
+def test_a_round_trip_reads_the_same(workers: Workers, both: tuple[Assay, Assay]) -> None:
     """Submit, wait, show, a batch, results, cancel and retry print the same both ways and end with the same exit code."""
     workers.start(1)
     batch = b"\n".join(texts(3))
@@ -76,7 +75,7 @@ def test_a_round_trip_reads_the_same(workers: Workers, both: tuple[Run, Run]) ->
     assert [code for code, _, _ in transcripts[0]] == [0] * 8
 
 
-def test_refusals_read_the_same(both: tuple[Run, Run]) -> None:
+def test_refusals_read_the_same(both: tuple[Assay, Assay]) -> None:
     """A wrong field, a wrong line, an unknown id, a key used for another input: the same sentences and exit codes."""
     transcripts = []
     for run in both:
@@ -98,7 +97,7 @@ def test_refusals_read_the_same(both: tuple[Run, Run]) -> None:
     assert {code for code, _, _ in plain[0]} == {2}
 
 
-def test_an_upload_repeats_over_either_way(both: tuple[Run, Run]) -> None:
+def test_an_upload_repeats_over_either_way(both: tuple[Assay, Assay]) -> None:
     """What was submitted over the database with a key is the same batch over the API."""
     batch = b"\n".join(texts(5))
     words = ["submit", "classify", "--jsonl", "-", *LABEL, "--idempotency-key", "night", "--json"]
@@ -107,7 +106,9 @@ def test_an_upload_repeats_over_either_way(both: tuple[Run, Run]) -> None:
     assert first["batch_id"] == second["batch_id"]
 
 
-def test_what_keeps_it_from_the_api_is_said(house: House, database: Database, tenant: str, port: int) -> None:
+def test_what_keeps_it_from_the_api_is_said(
+    assay: Assay, house: House, database: Database, tenant: str, port: int
+) -> None:
     """No key, a revoked key, a reviewer's key, a tenant beside a key, nobody at the address, somebody else there."""
     url = f"http://127.0.0.1:{port}"
     revoked_id, revoked = create_key(database, tenant, "k", "producer")
@@ -124,5 +125,5 @@ def test_what_keeps_it_from_the_api_is_said(house: House, database: Database, te
         ({"ASSAY_URL": house.provider.url, "ASSAY_API_KEY": good}, [], 1, "is ASSAY_URL Assay's?"),
     ]
     for environment, words, code, sentence in cases:
-        done = run_assay(house, "show", nobody, *words, **environment)
+        done = assay("show", nobody, *words, **environment)
         assert (done.returncode, sentence in done.stderr) == (code, True), done

@@ -2,14 +2,13 @@
 
 import json
 import re
-import sys
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from cli.main import main
 from jobs import review
 from jobs.review_queue import QueueLine, queue
 from jobs.tenancy import create_key, create_tenant
@@ -18,7 +17,7 @@ from schemas.failure import FailureReason
 from schemas.ids import new_id
 from storage.database import Database
 from tests.api_world import serving
-from tests.house import House
+from tests.house import Assay, House
 from tests.integration.review_scenes import GOOD, OTHER, in_review
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -29,7 +28,6 @@ ANN = "key:ann"
 """As the audit names the holder of a key; a name like another over the database."""
 
 Said = tuple[int, str, str]
-Assay = Callable[..., Said]
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ class Way:
         return self._said(*words, *self.whose[:2])
 
     def _said(self, *words: str) -> Said:
-        code, out, err = self.assay("review", *words)
-        return code, MOMENT.sub("MOMENT", ID.sub("ID", out)), ID.sub("ID", err)
+        done = self.assay("review", *words)
+        return done.returncode, MOMENT.sub("MOMENT", ID.sub("ID", done.stdout)), ID.sub("ID", done.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -65,31 +63,13 @@ def port(house: House) -> Iterator[int]:
 
 
 @pytest.fixture
-def assay(house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Assay:
-    """The command in this process: exit code, standard output, standard error."""
-
-    def run(*words: str, **environment: str) -> Said:
-        known = {"ASSAY_URL": "", "ASSAY_API_KEY": "", **environment}
-        for name, value in house.environment(**known).items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["assay", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
 def both(assay: Assay, database: Database, tenant: str, port: int) -> tuple[Way, Way]:
     """Over the database, and over the API with a key alone: it knows no database."""
     other = f"t{new_id().hex[-12:]}"
     create_tenant(database, other, "another")
     key = create_key(database, other, "ann", Role.REVIEWER.value)[1]
 
-    def over_http(*words: str) -> Said:
+    def over_http(*words: str) -> "subprocess.CompletedProcess[str]":
         known = {"ASSAY_URL": f"http://127.0.0.1:{port}", "ASSAY_API_KEY": key}
         return assay(*words, **known, DATABASE_URL="", ASSAY_HOME="/nonexistent")
 
@@ -133,8 +113,8 @@ def test_a_long_list_comes_in_pages_and_reads_the_same(both: tuple[Way, Way], da
             "INSERT INTO reviews (job_id, tenant_id, task, reason, detail) SELECT id, tenant_id, task, 'refused', 'd' FROM jobs"
             f" WHERE tenant_id = '{way.tenant}' AND id NOT IN (SELECT job_id FROM reviews)"
         )
-        found = json.loads(way.assay("review", "list", "--limit", "430", "--json", *way.whose[:2])[1])
-        every = json.loads(way.assay("review", "list", "--limit", "1000", "--json", *way.whose[:2])[1])
+        found = json.loads(way.assay("review", "list", "--limit", "430", "--json", *way.whose[:2]).stdout)
+        every = json.loads(way.assay("review", "list", "--limit", "1000", "--json", *way.whose[:2]).stdout)
         assert [one["job_id"] for one in every[:430]] == [one["job_id"] for one in found]
         lists.append((len(found), len(every), len({one["job_id"] for one in every})))
     assert lists == [(430, 450, 450)] * 2
@@ -178,7 +158,7 @@ def test_clusters_and_bulk_accept_read_the_same(both: tuple[Way, Way], database:
             in_review(database, way.tenant)
         for _ in range(2):
             in_review(database, way.tenant, OTHER)
-        largest, smaller = json.loads(way.assay("review", "clusters", "--json", *way.whose[:2])[1])
+        largest, smaller = json.loads(way.assay("review", "clusters", "--json", *way.whose[:2]).stdout)
         steps = [
             way.look("clusters"), way.look("clusters", "--json"), way.look("clusters", "--reason", "truncated"),
             way("bulk-accept", "zz"), way("bulk-accept", largest["cluster"][:12], "--task", "extract"),
@@ -210,7 +190,8 @@ def test_what_keeps_a_reviewer_from_the_api_is_said(assay: Assay, database: Data
     ):  # fmt: skip
         cases.append((as_producer, words, "opens no reviews: use a key made with `assay keys create --role reviewer`"))
     for environment, words, sentence in cases:
-        code, out, err = assay("review", *words, ASSAY_URL=url, **environment)
+        done = assay("review", *words, ASSAY_URL=url, **environment)
+        code, out, err = done.returncode, done.stdout, done.stderr
         assert (code, out, sentence in err, err.count("\n")) == (2, "", True, 1), (words, err)
     assert [one.held for one in review_lines(database, tenant)] == [False]
 
