@@ -23,20 +23,8 @@ from storage import alerts as stored
 from storage.database import Database
 from tests.house import TESTER, House, eventually, landed, submit_text, submit_texts
 
-pytestmark = pytest.mark.usefixtures("clean", "quiet")
+pytestmark = pytest.mark.usefixtures("clean", "nothing_counted")
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def quiet(house: House) -> Iterator[None]:
-    """Nothing is counted, and no alert was ever told."""
-    forget = (
-        "TRUNCATE tallies, alerts; UPDATE tally_progress SET counted_until = now() - interval '1 minute';"
-        "UPDATE duties SET holder = NULL, held_until = NULL"
-    )
-    house.run(forget)
-    yield
-    house.run(forget)
 
 
 def call(house: House, tenant: str, *, version: str = "v1", reason: str | None = None, job: UUID | None = None) -> UUID:

@@ -1,6 +1,5 @@
 """Figures count what really happened, once, whenever it was committed."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -20,21 +19,6 @@ from storage.figures import Counts
 from tests.house import TESTER, House, Workers, eventually, landed, submit_text, submit_texts
 
 pytestmark = pytest.mark.usefixtures("clean", "nothing_counted")
-
-
-@pytest.fixture
-def nothing_counted(house: House) -> Iterator[None]:
-    """Nothing was counted before, and counting begins with this minute's last one."""
-    forget_tallies(house)
-    yield
-    forget_tallies(house)
-
-
-def forget_tallies(house: House) -> None:
-    """As after the migration, but without a week to look through."""
-    house.run("TRUNCATE tallies")
-    house.run("UPDATE tally_progress SET counted_until = now() - interval '1 minute'")
-    house.run("UPDATE duties SET holder = NULL, held_until = NULL WHERE name = 'tally'")
 
 
 def count_all(house: House, database: Database) -> None:
