@@ -1,6 +1,6 @@
 """Bodies of requests: their size, their type, and the models that they are held to.
 
-FastAPI's own ``max_body_size`` answers in plain text, past our headers; so sizes are kept here.
+FastAPI's own ``max_body_size`` answers in plain text, which is neither a page nor a problem document; so all sizes are kept here.
 """
 
 import json
@@ -19,12 +19,16 @@ from web.problems import FieldError, Kind, Problem
 
 MIB = 1024 * 1024
 MOST_BYTES = 4 * MIB
-"""Of a body, where nothing else is said: forms, decisions of reviewers."""
+"""Of a body, where nothing else is said: forms with an answer of 500 rows and their quotes, decisions of reviewers."""
+FORM_BYTES = 16 * 1024
+"""Of the forms that anybody may send, before it is known who."""
 LIMITS = {
     "/v1/jobs": 16 * MIB,  # a document of 1,000,000 characters, all of them escaped, fits
     "/v1/batches": 16 * 1024 * MIB,  # 100,000 documents of 160 KB; it is never held together
+    "/signin": FORM_BYTES,
+    "/signout": FORM_BYTES,
 }
-"""Of the routes that take documents."""
+"""Of the routes that take documents, and of those that take next to nothing."""
 JSON = "application/json"
 
 Model = TypeVar("Model", bound=BaseModel)

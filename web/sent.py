@@ -9,10 +9,9 @@ from starlette.datastructures import FormData
 from jobs.access import SignedIn
 from schemas.access import Principal
 from web.access import AtDesk, check_csrf
+from web.bodies import MOST_BYTES
 from web.origins import refuse_other_origins
 
-FORM_BYTES = 4 * 1024 * 1024
-"""Of a form: an answer with 500 rows and their quotes."""
 FORM_FIELDS = 5000
 
 
@@ -21,7 +20,7 @@ async def _sent_form(request: Request) -> FormData:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
         return FormData()
-    return await request.form(max_files=0, max_fields=FORM_FIELDS, max_part_size=FORM_BYTES)
+    return await request.form(max_files=0, max_fields=FORM_FIELDS, max_part_size=MOST_BYTES)
 
 
 def texts(form: FormData) -> dict[str, list[str]]:
@@ -34,7 +33,7 @@ def texts(form: FormData) -> dict[str, list[str]]:
 
 
 SentForm = Annotated[FormData, Depends(_sent_form)]
-"""As a parameter of a route with ``max_body_size=FORM_BYTES``."""
+"""As a parameter of a route; web.bodies bounds its size."""
 
 
 @dataclass(frozen=True)

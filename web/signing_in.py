@@ -29,7 +29,6 @@ TRIES_PER_ADDRESS = 60
 """Per minute, right and wrong ones: an office may come in through one address, or through our own proxy."""
 TRIES_PER_LOGIN = 10
 """Per minute from everywhere; after five wrong ones the account itself waits (storage.access)."""
-SIGN_IN_BYTES = 16 * 1024
 _HOMES = {Role.REVIEWER: "/desk", Role.OPERATOR: "/operators"}
 _OWN_PATH = re.compile(r"/(?![/\\])[^\\\s\x00-\x20\x7f]{0,2000}")
 """A path on this host: browsers take ``//host`` and ``/\\host`` for other hosts, and drop control characters first."""
@@ -49,7 +48,7 @@ def sign_in_page(request: Request, site: TheSite, next: str = "") -> Response:  
     return _form(request, site, next_url=next)
 
 
-@router.post("/signin", max_body_size=SIGN_IN_BYTES)
+@router.post("/signin")
 def sign_in(request: Request, site: TheSite, form: SentForm) -> Response:
     """Check login and password, or a key in place of the password."""
     sent = {name: values[-1] for name, values in texts(form).items()}
@@ -74,7 +73,7 @@ def sign_in(request: Request, site: TheSite, form: SentForm) -> Response:
     return answer
 
 
-@router.post("/signout", max_body_size=SIGN_IN_BYTES)
+@router.post("/signout")
 def sign_out(request: Request, site: TheSite, signed_in: Anybody, form: SentForm) -> Response:
     """End the session."""
     check_csrf(signed_in, texts(form).get("csrf", [""])[-1])

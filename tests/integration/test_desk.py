@@ -20,7 +20,7 @@ from tests.desk_world import (
     to_second_review,
 )
 from tests.house import House, settings_of
-from tests.integration.test_desk_security import Visitor
+from tests.visitor import Visitor
 
 pytestmark = pytest.mark.usefixtures("clean")
 

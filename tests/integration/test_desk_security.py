@@ -5,7 +5,6 @@ import socket
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
-import httpx2
 import pytest
 
 from jobs.tenancy import create_key, create_tenant
@@ -14,26 +13,9 @@ from schemas.ids import new_id
 from storage.database import Database
 from tests.desk_world import PASSWORD, a_letter, a_reviewer, an_invoice, served, to_second_review
 from tests.house import House, settings_of
+from tests.visitor import HIDDEN, SESSION, Visitor
 
 pytestmark = pytest.mark.usefixtures("clean")
-
-SESSION = "assay_session"
-HIDDEN = re.compile(r'name="csrf" value="([^"]+)"')
-
-
-class Visitor(httpx2.Client):
-    """A browser without a screen; follows no redirect by itself."""
-
-    def token(self, path: str = "/desk") -> str:
-        """What the forms of a page bring."""
-        found = HIDDEN.search(self.get(path).text)
-        assert found is not None
-        return found[1]
-
-    def sign_in(self, login: str, password: str = PASSWORD, **more: str) -> httpx2.Response:
-        """By the form."""
-        data = {"csrf": self.token("/signin"), "login": login, "password": password, **more}
-        return self.post("/signin", data=data)
 
 
 @pytest.fixture(scope="module")

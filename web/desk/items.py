@@ -25,7 +25,7 @@ from web.desk.frame import desk_page, tenant_of
 from web.desk.queue import to_next
 from web.desk.words import left
 from web.problems import Kind, Problem
-from web.sent import FORM_BYTES, Posted, PostedAtDesk
+from web.sent import Posted, PostedAtDesk
 from web.site import Site, TheSite
 
 router = APIRouter(prefix="/desk/items/{job_id}")
@@ -40,7 +40,7 @@ def item_page(request: Request, site: TheSite, signed_in: AtDesk, shown: ShownPa
     return _page(request, site, signed_in, shown, _renewed(site, who.name, item), draft)
 
 
-@router.post("", max_body_size=FORM_BYTES)
+@router.post("")
 def act(request: Request, site: TheSite, sent: PostedAtDesk, shown: ShownPart, job_id: UUID) -> Response:
     """Claim, edit, decide, skip: whatever button was pressed."""
     who = sent.principal
@@ -63,7 +63,7 @@ def act(request: Request, site: TheSite, sent: PostedAtDesk, shown: ShownPart, j
     return _decide(request, site, sent, shown, item, draft, action)
 
 
-@router.post("/renew", max_body_size=FORM_BYTES)
+@router.post("/renew")
 def renew(site: TheSite, sent: PostedAtDesk, job_id: UUID) -> Response:
     """The heartbeat of an open page."""
     tenant_id = tenant_of(site, sent.principal, job_id)

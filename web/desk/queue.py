@@ -21,7 +21,7 @@ from web.desk.filters import Shown, ShownPart
 from web.desk.frame import desk_page
 from web.desk.words import REASONS
 from web.problems import Kind, Problem
-from web.sent import FORM_BYTES, Posted, PostedAtDesk
+from web.sent import Posted, PostedAtDesk
 from web.site import Site, TheSite
 
 PAGE_LINES = 50
@@ -79,13 +79,13 @@ def queue_page(
     )  # fmt: skip
 
 
-@router.post("/desk/next", max_body_size=FORM_BYTES)
+@router.post("/desk/next")
 def claim_next(site: TheSite, sent: PostedAtDesk, shown: ShownPart) -> Response:
     """Take the most valuable one of what is shown."""
     return to_next(site, sent, shown)
 
 
-@router.post("/desk/bulk", max_body_size=FORM_BYTES)
+@router.post("/desk/bulk")
 def accept_cluster(site: TheSite, sent: PostedAtDesk, shown: ShownPart) -> Response:
     """Accept the suggestion of all that have the same."""
     tenant_id = _own_tenant(sent)
@@ -96,7 +96,7 @@ def accept_cluster(site: TheSite, sent: PostedAtDesk, shown: ShownPart) -> Respo
     return _to(f"/desk{shown.with_(notice=f'bulk-{len(done.accepted)}-{done.refused}-{done.left}')}")
 
 
-@router.post("/desk/undo", max_body_size=FORM_BYTES)
+@router.post("/desk/undo")
 def undo(site: TheSite, sent: PostedAtDesk) -> Response:
     """Take back one decision, which is then claimed again, or those of a bulk accept."""
     tenant_id, job_ids = _own_tenant(sent), _job_ids(sent)

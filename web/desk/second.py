@@ -23,7 +23,7 @@ from web.desk.frame import desk_page, tenant_of
 from web.desk.queue import NOTICES
 from web.desk.words import VERDICTS, left
 from web.problems import Kind, Problem
-from web.sent import FORM_BYTES, Posted, PostedAtDesk
+from web.sent import Posted, PostedAtDesk
 from web.site import Site, TheSite
 
 router = APIRouter(prefix="/desk")
@@ -48,7 +48,7 @@ def agreement_page(request: Request, site: TheSite, signed_in: AtDesk) -> Respon
     )
 
 
-@router.post("/second/next", max_body_size=FORM_BYTES)
+@router.post("/second/next")
 def claim_next(site: TheSite, sent: PostedAtDesk) -> Response:
     """Take the next one."""
     return _to_next(site, sent)
@@ -63,7 +63,7 @@ def item_page(request: Request, site: TheSite, signed_in: AtDesk, job_id: UUID) 
     return _page(request, site, signed_in, _renewed(site, who.name, item), draft)
 
 
-@router.post("/second/{job_id}", max_body_size=FORM_BYTES)
+@router.post("/second/{job_id}")
 def act(request: Request, site: TheSite, sent: PostedAtDesk, job_id: UUID) -> Response:
     """Claim, edit, decide, judge, skip: whatever button was pressed."""
     who = sent.principal
@@ -82,7 +82,7 @@ def act(request: Request, site: TheSite, sent: PostedAtDesk, job_id: UUID) -> Re
     return _decide(request, site, sent, item, draft, action)
 
 
-@router.post("/second/{job_id}/renew", max_body_size=FORM_BYTES)
+@router.post("/second/{job_id}/renew")
 def renew(site: TheSite, sent: PostedAtDesk, job_id: UUID) -> Response:
     """The heartbeat of an open page."""
     tenant_id = tenant_of(site, sent.principal, job_id)
