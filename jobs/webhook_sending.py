@@ -19,8 +19,9 @@ from storage import webhooks
 from storage.database import Database
 from storage.webhooks import Outgoing
 
-WAITS = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)
-"""Seconds between tries, about a day in all; the schedule that Standard Webhooks proposes, without its last two waits."""
+WAITS = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 21600.0)
+"""Seconds between tries: a day in all, 23.6 hours and up to a tenth more. The first six are those that Standard Webhooks proposes;
+the last one ends the day."""
 PATIENCE_SECONDS = 20 * 3600.0
 """An endpoint that has failed for longer when a delivery is given up is disabled."""
 LONGEST_PAUSE_SECONDS = 60.0
