@@ -1,7 +1,7 @@
 """Behind a figure: the jobs that it is made of, as a list without content."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -99,10 +99,10 @@ def list_batch(database: Database, batch_id: UUID, *, after_line: int) -> JobLis
     return JobList(jobs=shown, go_on=Place(at=last.at, job_id=last.job_id, number=last.number))
 
 
-def tenant_of(database: Database, job_id: UUID) -> str | None:
-    """Whose job it is; None where there is none."""
+def tenants_of(database: Database, job_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Whose jobs these are; without those that are none."""
     with database.system() as connection:
-        return job_lists.tenant_of(connection, job_id)
+        return job_lists.tenants_of(connection, job_ids)
 
 
 def database_now(database: Database) -> datetime:

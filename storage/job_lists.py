@@ -4,7 +4,7 @@ Each read searches a bounded number of rows along an index on time, so that it t
 it says where it stopped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -181,12 +181,10 @@ def of_batch(connection: Connection, batch_id: UUID, *, limit: int, after: int =
     return [ListedJob(**row) for row in rows.mappings()]
 
 
-def tenant_of(connection: Connection, job_id: UUID) -> str | None:
-    """Whose job it is; None where there is none."""
-    tenant: str | None = connection.exec_driver_sql(
-        "SELECT tenant_id FROM jobs WHERE id = %(id)s", {"id": job_id}
-    ).scalar()
-    return tenant
+def tenants_of(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Whose jobs these are; without those that are none."""
+    rows = connection.exec_driver_sql("SELECT id, tenant_id FROM jobs WHERE id = ANY(%(ids)s)", {"ids": list(job_ids)})
+    return {row.id: row.tenant_id for row in rows}
 
 
 def _of_jobs(filters: Filters) -> dict[str, Any]:

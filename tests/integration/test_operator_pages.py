@@ -244,6 +244,28 @@ def test_alerts_are_shown_with_their_jobs(house: House, database: Database, tena
     assert "More than a fifth of the replies to one prompt version" in web.get("/operators/alerts").text
 
 
+def test_an_alert_names_jobs_of_others_without_a_link(
+    house: House, database: Database, tenant: str, web: TestClient
+) -> None:
+    """An alert may be about jobs of several tenants: each is named, and those lead to their story whose texts the operator may
+    read; no link of the page leads nowhere."""
+    other = f"o{new_id().hex[-12:]}"
+    tenancy.create_tenant(database, other, "another")
+    mine, theirs, gone = submit_text(database, tenant, TEXT), submit_text(database, other, TEXT), new_id()
+    for ended in ("NULL", "now()"):
+        house.run(
+            "INSERT INTO alerts (id, rule, figure, labels, comparison, threshold, window_seconds, value, basis, jobs,"
+            f" resolved_at) VALUES ('{new_id()}', 'TooSlow', 'oldest_waiting_seconds', '{{\"task\": \"classify\"}}', '>', 60, 60,"
+            f" 120, 1, ARRAY['{mine}', '{theirs}', '{gone}']::uuid[], {ended})"
+        )
+    for path in ("/operators", "/operators/alerts"):
+        text = web.get(path).text
+        assert all(str(one) in text for one in (mine, theirs, gone))
+        stories = {link for link, _ in Links(text).found if re.fullmatch(r"/operators/jobs/[0-9a-f-]+", link)}
+        assert stories == {f"/operators/jobs/{mine}"}
+        assert all(web.get(link).status_code == 200 for link, _ in Links(text).found if link.startswith("/operators"))
+
+
 def test_pages_need_no_script_and_no_inline_style(web: TestClient) -> None:
     """A strict content policy breaks nothing: no script, no style attribute, no handler, no address of elsewhere."""
     for path in ("/operators", "/operators/jobs", "/operators/alerts"):

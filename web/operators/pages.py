@@ -1,6 +1,6 @@
 """The operators' pages: how it goes, the jobs behind each number, a job's story, alerts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
@@ -10,8 +10,10 @@ from fastapi.responses import HTMLResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from jobs import alerts, behind, show
+from jobs.access import SignedIn
 from jobs.behind import Listing
 from jobs.figures import Window, read_alerts, read_figures, read_work
+from schemas.alerts import Alert
 from schemas.job_lists import Filters, JobList, Outcome
 from storage import jobs as stored_jobs
 from tasks import catalogue
@@ -59,6 +61,7 @@ def home(
         looking=looking, windows=list(Window), tasks=sorted(catalogue()), figures=figures,
         view=overview(figures, looking),
         health=health, processes=processes, scopes=scopes, sentence=alerts.sentence, listing=Listing,
+        readable=_readable(site, signed_in, figures.firing),
     )  # fmt: skip
 
 
@@ -139,7 +142,7 @@ def jobs(
 @router.get(links.JOBS + "/{job_id}")
 def job(request: Request, site: TheSite, signed_in: AtOperators, job_id: UUID) -> HTMLResponse:
     """A job's story with all that was sent and received. That it was looked at becomes part of it."""
-    tenant = behind.tenant_of(site.database, job_id)
+    tenant = behind.tenants_of(site.database, [job_id]).get(job_id)
     if tenant is None or tenant not in signed_in.principal.tenants:
         raise Problem(Kind.NOT_FOUND)
     found = show.story(site.database, tenant, job_id)
@@ -158,4 +161,14 @@ def alerts_page(request: Request, site: TheSite, signed_in: AtOperators) -> HTML
     return page(
         request, "operators/alerts.html", signed_in=signed_in, section="alerts", shown=shown, links=links,
         firing=firing, ended=ended, rules=alerts.rules_of(site.settings), sentence=alerts.sentence,
+        readable=_readable(site, signed_in, [*firing, *ended]),
     )  # fmt: skip
+
+
+def _readable(site: Site, signed_in: SignedIn, told: Sequence[Alert]) -> set[UUID]:
+    """The jobs of these alerts whose story this operator may read: the others are named without a link."""
+    named = {job_id for one in told for job_id in one.jobs}
+    if not named:
+        return set()
+    tenants = behind.tenants_of(site.database, list(named))
+    return {job_id for job_id, tenant in tenants.items() if tenant in signed_in.principal.tenants}
