@@ -106,7 +106,7 @@ def test_a_second_review_is_blind_until_it_is_given(
     page.reload()
     expect(page.get_by_text("carl judged: the second person is right.")).to_be_visible()
     page.get_by_role("link", name="Agreement").click()
-    expect(page.get_by_role("row", name="classify")).to_contain_text("second: 1")
+    expect(page.get_by_role("row", name="classify")).to_contain_text("The second person is right: 1")
     assert Decision.EDIT.value == "edit"
 
 
