@@ -19,8 +19,6 @@ from tests.desk_world import PASSWORD, a_reviewer, served
 from tests.house import House, settings_of
 
 HERE = Path(__file__).parent
-PICTURES = os.environ.get("ASSAY_PICTURES")  # read before the tests forget the person's settings
-"""Where pictures of the pages are to be kept; unset: nowhere."""
 _WANTED = os.environ.get("ASSAY_CHROMIUM")
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _REPORTED = ("403", "404", "409", "422", "429")
@@ -70,13 +68,19 @@ class Person:
     url: str
     noise: list[str] = field(default_factory=list)
 
-    def sign_in(self, login: str, password: str = PASSWORD) -> None:
-        """By the form, to the queue."""
-        self.page.goto(f"{self.url}/desk")
+    def go(self, path: str) -> None:
+        """To an address of ours."""
+        self.page.goto(f"{self.url}{path}")
+
+    def sign_in(
+        self, login: str, password: str = PASSWORD, *, path: str = "/desk", title: str = "Review queue"
+    ) -> None:
+        """By the form, to the queue or another page."""
+        self.go(path)
         self.page.get_by_label("Login").fill(login)
         self.page.get_by_label("Password or key").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
-        self.page.get_by_role("heading", name="Review queue").wait_for()
+        self.page.get_by_role("heading", name=title).wait_for()
 
     def press(self, key: str) -> None:
         """A single key, once the page listens to keys."""

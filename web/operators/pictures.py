@@ -13,6 +13,8 @@ from storage.figures import Counts
 WIDTH, HALF, HEIGHT = 720.0, 400.0, 180.0
 """Of a picture, and of one of two beside each other: texts in both are of one size."""
 _LEFT, _BOTTOM, _TOP = 46.0, 20.0, 8.0
+_HALF_LETTER = 2.9
+"""Of a tick: one that stands in the middle of its text is cut off where half of it does not fit."""
 MOST_ROWS = 24
 
 
@@ -129,9 +131,13 @@ def picture(
         else "",
         rows=[Mark(floor - part * (floor - _TOP), show(part * top)) for part in (0, 0.5, 1)],
         times=[
-            Mark(round(_LEFT + (index + 0.5) * step, 1), clock(point.at, grain))
-            for index, point in enumerate(points)
-            if index % max(1, round(len(points) * 100 / width)) == 0 and index < len(points) * 0.97
+            Mark(at, text)
+            for at, text in (
+                (round(_LEFT + (index + 0.5) * step, 1), clock(point.at, grain))
+                for index, point in enumerate(points)
+                if index % max(1, round(len(points) * 100 / width)) == 0
+            )
+            if at + len(text) * _HALF_LETTER <= width
         ],
         width=width,
     )
