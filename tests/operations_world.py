@@ -123,7 +123,7 @@ def _job_row(job: Done) -> tuple[Any, ...]:
 
 _ATTEMPT = ("job_id", "number", "tenant_id", "fence", "actor", "purpose", "prompt_version", "prompt_digest", "tier", "model",
             "request", "opened_at", "outcome", "settled_at", "seconds", "answered_model", "http_status", "input_tokens",
-            "output_tokens", "cost_usd", "failure_reason")  # fmt: skip
+            "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd", "failure_reason")  # fmt: skip
 
 
 def _attempt_rows(chance: random.Random, job: Done) -> Iterator[tuple[Any, ...]]:
@@ -153,6 +153,7 @@ def _attempt_rows(chance: random.Random, job: Done) -> Iterator[tuple[Any, ...]]
             job.id, number, job.tenant, 1, "worker w1", purpose, job.version, "d", tier, model, "{}", job.started, outcome,
             settled, chance.uniform(0.6, 3), model if used else None, 200 if used else 529,
             round(tokens_in * size) if used else None, round(tokens_out * size) if used else None,
+            0 if used else None, 0 if used else None,
             round(usd * size * (5 if tier == "standard" else 1), 8) if used else None, reason,
         )  # fmt: skip
 
