@@ -68,15 +68,24 @@ def a_cluster(owner: Owner) -> dict[str, str]:
     return {"tenant": owner.tenant, "cluster": found.cluster}
 
 
-def a_second(owner: Owner) -> dict[str, str]:
-    """A job that waits for a second look."""
-    job_id = to_second_review(owner.database, owner.tenant, label="shipping", evidence="The parcel had been opened")
+def a_second(owner: Owner, second: str | None = None) -> dict[str, str]:
+    """A job that waits for a second look, or with a second opinion for a third."""
+    evidence = "The parcel had been opened"
+    job_id = to_second_review(owner.database, owner.tenant, label="shipping", evidence=evidence, second=second)
     return {"job_id": str(job_id)}
 
 
 def a_held_second(owner: Owner) -> dict[str, str]:
     """One that the tenant's reviewer holds."""
-    ids = a_second(owner)
+    return _held(owner, a_second(owner))
+
+
+def a_held_third(owner: Owner) -> dict[str, str]:
+    """One that the tenant's reviewer is to judge."""
+    return _held(owner, a_second(owner, second="billing"))
+
+
+def _held(owner: Owner, ids: dict[str, str]) -> dict[str, str]:
     who, job_id = f"key:a {Role.REVIEWER.value}", UUID(ids["job_id"])
     item = second_review.claim(owner.database, [owner.tenant], who, 60, job_id=job_id)
     assert item is not None
@@ -136,7 +145,7 @@ PROBES: dict[str, Probe] = {
     "POST /v1/reviews/second/{job_id}/renew": Probe(a_held_second, body={"fence": 1}),
     "POST /v1/reviews/second/{job_id}/release": Probe(a_held_second, body={}),
     "POST /v1/reviews/second/{job_id}/decision": Probe(a_held_second, body={"decision": "reject"}),
-    "POST /v1/reviews/second/{job_id}/verdict": Probe(a_held_second, body={"verdict": "both"}),
+    "POST /v1/reviews/second/{job_id}/verdict": Probe(a_held_third, body={"verdict": "both"}),
     "POST /v1/webhooks": Probe(body=WEBHOOK),
     "GET /v1/webhooks": _PLAIN,
     "GET /v1/webhooks/{webhook_id}": Probe(a_webhook),
