@@ -12,7 +12,7 @@ from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -141,7 +141,7 @@ class Workers:
         for process, log in started:
             eventually(partial(_is_up_or_dead, process, log), "worker is up")
             assert process.is_alive(), log.read_text()
-        return [process.pid for process, _ in started]
+        return [process.pid for process, _ in started if process.pid is not None]
 
     def logs(self) -> str:
         """Everything the workers have logged."""
@@ -193,7 +193,9 @@ class RecordingPublisher:
         self.messages.append((task, tenant_id, list(job_ids)))
 
 
-def eventually(fact: Callable[[], Fact], what: str, *, seconds: float = PATIENCE_SECONDS) -> Fact:
+def eventually(
+    fact: Callable[[], Fact | Literal[False] | None], what: str, *, seconds: float = PATIENCE_SECONDS
+) -> Fact:
     """Ask until the fact is true and return it; fail saying what never came."""
     until = time.monotonic() + seconds
     while True:

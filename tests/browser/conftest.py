@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
@@ -132,10 +133,9 @@ def open_browser(browser: Browser, url: str) -> Iterator[Open]:
     """Makes browsers of people; at the end of the test none of them may have complained."""
     people: list[Person] = []
 
-    def opened(**options: object) -> Person:
-        context = browser.new_context(
-            **{"viewport": {"width": 1440, "height": 900}, "color_scheme": "light", **options}
-        )  # type: ignore[arg-type]
+    def opened(**options: Any) -> Person:
+        usual: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
+        context = browser.new_context(**usual | options)
         page = context.new_page()
         page.set_default_timeout(15_000)
         person = Person(context, page, url)

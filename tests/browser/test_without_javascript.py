@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from jobs import second_review
 from jobs.review import Decision
+from schemas.review import Verdict
 from storage.database import Database
 from tests.browser.conftest import Open, Person
 from tests.desk_world import a_letter, an_invoice, to_second_review
@@ -102,7 +103,7 @@ def test_a_second_review_is_blind_until_it_is_given(
 
     third = second_review.claim(database, [tenant], "carl", 60)
     assert third is not None
-    second_review.judge(database, tenant, job_id, "carl", second_review.Verdict.SECOND, fence=third.fence)
+    second_review.judge(database, tenant, job_id, "carl", Verdict.SECOND, fence=third.fence)
     page.reload()
     expect(page.get_by_text("carl judged: the second person is right.")).to_be_visible()
     page.get_by_role("link", name="Agreement").click()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,7 +17,7 @@ from tests.house import House, RecordingPublisher, one_round, publish_all
 
 pytestmark = pytest.mark.usefixtures("clean")
 
-REQUESTS = {
+REQUESTS: dict[str, dict[str, Any]] = {
     "classify": {"text": "charged twice", "labels": ["billing", "other"]},
     "summarize": {"text": "The parcel was due on Tuesday. It waits in Rotterdam."},
 }

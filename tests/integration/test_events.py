@@ -36,7 +36,7 @@ def key(database: Database, tenant: str) -> str:
 
 def start(workers: Workers, **more: str) -> None:
     """One worker process that passes partial text on."""
-    workers.start(ASSAY_STREAM_KEY=STREAM_KEY, **more)
+    workers.start(1, ASSAY_STREAM_KEY=STREAM_KEY, **more)
 
 
 def whole_text(house: House, job_id: UUID) -> str:

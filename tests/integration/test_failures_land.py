@@ -240,7 +240,7 @@ def test_a_broker_that_is_away_loses_nothing(database: Database, tenant: str, cl
     from jobs.dispatch import PublishFailed
 
     class Away(RecordingPublisher):
-        def publish(self, *_: object) -> None:  # type: ignore[override]
+        def publish(self, *_: object) -> None:
             raise PublishFailed("away")
 
     batch = submit_texts(database, tenant, ["one", "two"])

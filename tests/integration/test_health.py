@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -248,7 +249,7 @@ def test_counting_ends_at_its_bound_and_plans_stay_away_from_finished_jobs(
             "tenants": [lane.tenant_id for lane in lanes],
             "tasks": [lane.task for lane in lanes],
         }
-        statements = [
+        statements: list[tuple[str, Any]] = [
             (health._COUNTS, {"most": 10_000}),
             (health._OLDEST_READY, {**of_lanes, "most": 20}),
             (health._OLDEST_DUE, None),
@@ -279,7 +280,7 @@ def test_a_report_keeps_the_claims_of_a_minute(house: House, database: Database)
             workers.seen(connection, worker, "host:1", slots=10, busy=1, claims=claims)
         return house.query(
             "SELECT claims, claims_before, round(extract(epoch FROM now() - claims_before_at) / 60)::int FROM workers"
-        )[0]  # type: ignore[return-value]
+        )[0]
 
     assert report(0) == (0, 0, 0)
     assert report(5) == (5, 0, 0)
@@ -297,7 +298,7 @@ def test_a_report_counts_the_live(house: House, database: Database) -> None:
     process(house, "host:3", stopped_at="now()")
     worker = new_id()
     with database.system() as connection:
-        report = {"slots": 10, "busy": 0, "claims": 0}
+        report: dict[str, Any] = {"slots": 10, "busy": 0, "claims": 0}
         assert workers.seen(connection, worker, "host:4", **report) == 2
         assert (
             workers.seen(

@@ -22,7 +22,7 @@ MARKER = "XyzzyPlughMarker"
 def broker_content(house: House) -> bytes:
     """Every key and value that the broker holds."""
     client = redis.Redis.from_url(house.broker_url)
-    parts: list[bytes] = []
+    parts: list[bytes | str] = []
     for key in client.scan_iter(count=1000):
         parts += [key, client.dump(key) or b""]
         if client.type(key) == b"list":
@@ -31,7 +31,7 @@ def broker_content(house: House) -> bytes:
             parts += [part for pair in client.hgetall(key).items() for part in pair]
         elif client.type(key) == b"string":
             parts.append(client.get(key) or b"")
-    return b"\n".join(parts)
+    return b"\n".join(part if isinstance(part, bytes) else part.encode() for part in parts)
 
 
 @pytest.mark.usefixtures("clean")

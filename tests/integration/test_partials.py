@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -94,7 +95,7 @@ def test_text_comes_as_it_is_written(write: Callable[..., PartialWriter], reader
     with write().of_run(job_id, 1) as run:
         for end in (3, 6, 9):
             run.add(1, "abcdefghi"[end - 3 : end])
-            eventually(lambda end=end: onlooker.sees("abcdefghi"[:end]), f"{end} characters")
+            eventually(partial(onlooker.sees, "abcdefghi"[:end]), f"{end} characters")
         run.add(1, "j")
     eventually(lambda: onlooker.sees("abcdefghij"), "what came last, although the run is over")
     assert onlooker.entries == 4

@@ -163,9 +163,9 @@ def test_what_stands_beside_the_path_tells_nothing(owner: Owner, stranger: Owner
         assert reviewer.ask("POST", "/desk/undo", sent, FORM).status == 404
     for one in (delivery, ids_of_nobody(delivery)):
         assert producer.ask("POST", f"{own_hook}/deliveries/{one['delivery_id']}/replay").status == 404
-    for one in ("next", "second/next"):
+    for place in ("next", "second/next"):
         sent = f"csrf={quote(reviewer.csrf)}".encode()
-        answer = reviewer.ask("POST", f"/desk/{one}?tenant={owner.tenant}", sent, FORM)
+        answer = reviewer.ask("POST", f"/desk/{place}?tenant={owner.tenant}", sent, FORM)
         assert (answer.status, answer.headers["location"].endswith("notice=none")) == (303, True)
     assert owner.state() == before
 

@@ -131,12 +131,13 @@ def test_a_script_can_be_sent_over_http(scripted: ScriptedProvider) -> None:
     """Rules in JSON from any language; nonsense is refused and changes nothing; the invoice and reset likewise."""
     rule = {"plays": [{"play": "status", "status": 529}], "match": {"model": "m"}, "name": "busy"}
     assert ask(f"{scripted.url}/_script", {"rules": [rule]})[0] == 200
-    for bad in (
+    wrong: tuple[dict[str, Any], ...] = (
         {},
         {"rules": [{}]},
         {"rules": [{"plays": [{"play": "tuba"}]}]},
         {"rules": [{**rule, "match": {"x": 1}}]},
-    ):
+    )
+    for bad in wrong:
         assert ask(f"{scripted.url}/_script", bad)[0] == 400
     assert ask(f"{scripted.url}/v1/messages", GOOD)[0] == 529
     charge = ask(f"{scripted.url}/_invoice")[1][0]

@@ -196,7 +196,7 @@ def test_a_twin_that_is_faster_closes_the_batch(house: House, database: Database
 @pytest.mark.parametrize("differs", ["line_1800", "line_2400"])
 def test_a_twin_with_another_input_does_not_mix_in(house: House, database: Database, tenant: str, differs: str) -> None:
     """The faster one closes the batch with its own lines only; the slower one is a conflict."""
-    other = lines(**{differs: "another"})
+    other = lines(WHOLE, **{differs: "another"})
     twin: list[Submitted] = []
     with pytest.raises(KeyConflict):
         send(database, tenant, lines(), at=(CHUNK_LINES + 500, lambda: twin.append(send(database, tenant, other))))

@@ -101,7 +101,9 @@ def test_every_output_arm_can_be_read_back(task: AnyTask) -> None:
         request = task.read_request(example["request"])
         read = task.read_reply(request, json.dumps({"answer": example["output"]}))
         assert not isinstance(read, list), [str(violation) for violation in read]
-        assert read.model_dump(mode="json") == task.check(request, example["output"]).model_dump(mode="json")
+        checked = task.check(request, example["output"])
+        assert not isinstance(checked, list)
+        assert read.model_dump(mode="json") == checked.model_dump(mode="json")
         other = task.read_reply(request, '{"answer": {"outcome": "not_applicable", "reason": "another kind of text"}}')
         assert not isinstance(other, list)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs import webhook_address, webhooks
+from jobs import webhooks
 from jobs.webhook_address import AddressRefused, check_url, look_up
 from jobs.webhooks import WebhookRefused
 from schemas.webhook import DeliveryState, WebhookEvent
@@ -42,7 +42,7 @@ def test_a_name_that_leads_into_the_house_is_refused_when_it_is_looked_up(
     """Odd spellings of addresses, and names whose answer is private: they pass as names, and are refused as addresses."""
     if host == "localtest":
         found = [(2, 1, 6, "", (ip, 443)) for ip in ("93.184.215.14", "10.0.0.1")]
-        monkeypatch.setattr(webhook_address.socket, "getaddrinfo", lambda *_arguments, **_named: found)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_named: found)
     check_url(f"https://{host}/", private=False)
     with pytest.raises(AddressRefused, match="not public"):
         look_up(f"https://{host}/", private=False)
@@ -64,7 +64,7 @@ def test_what_was_checked_is_what_is_connected_to(
 
     endpoint(database, tenant, f"http://rebinding.example:{port}/hook", [WebhookEvent.JOB_FINISHED])
     finished_job(database, tenant)
-    monkeypatch.setattr(webhook_address.socket, "getaddrinfo", rebinding)
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     messenger.round()
     monkeypatch.undo()
     assert looked_up == ["rebinding.example"]

@@ -248,6 +248,6 @@ def test_what_was_due_before_is_not_the_amount() -> None:
     """A previous balance stands beside "due" like a total, and is not what this document charges."""
     text = "Previous Balance   due $412.25     Fee   $12.37     Amount charged   $424.62     New Balance   $0.00"
     schema = {"type": "object", "properties": {"charged": {"type": "number", "description": "amount charged"}}}
-    found = extract(ExtractRequest(text=text, schema=schema))
+    found = extract(ExtractRequest.model_validate({"text": text, "schema": schema}))
     assert found is not None
     assert found.fields["charged"]["value"] == 424.62

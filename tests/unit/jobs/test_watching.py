@@ -133,8 +133,8 @@ class Life:
             case "give back":
                 self.fence += 1
                 self._to(S.QUEUED)
-            case "put back":
-                self._to(S.QUEUED)
+            case "put back" | "fail" | "to review":
+                self._to({"put back": S.QUEUED, "fail": S.FAILED, "to review": S.IN_REVIEW}[move])
             case "answer":
                 self.answered_by = AnsweredBy.MODEL
                 self._to(S.ANSWERED)
@@ -144,14 +144,12 @@ class Life:
             case "reject":
                 self.was_reviewed = True
                 self._to(S.FAILED)
-            case "fail":
-                self._to(S.FAILED)
-            case "to review":
-                self._to(S.IN_REVIEW)
             case "cancel":
                 self.was_reviewed = self.state is S.IN_REVIEW
                 self.fence += 1
                 self._to(S.CANCELLED)
+            case _:
+                raise AssertionError(move)
 
     def _to(self, state: JobState) -> None:
         self.state = state

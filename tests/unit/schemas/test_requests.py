@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from schemas.failure import Failure, FailureReason
 from schemas.ids import new_id
@@ -83,6 +84,6 @@ def test_blank_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_key_is_never_printed() -> None:
     """Settings can be logged without showing the key."""
-    settings = Settings(anthropic_api_key="sk-secret")  # type: ignore[arg-type]
+    settings = Settings(anthropic_api_key=SecretStr("sk-secret"))
     assert "sk-secret" not in repr(settings)
     assert "sk-secret" not in json.dumps(settings.model_dump(mode="json"), default=str)

@@ -80,7 +80,9 @@ def test_a_schema_becomes_fields() -> None:
         "other": Text,
     }  # fmt: skip
     assert isinstance(field({"type": "object", "properties": {"value": {"type": "string"}, "quote": {}}}), Quoted)
-    for strange in ({}, {"type": "object"}, {"anyOf": [{"type": "string"}, {"type": "number"}]}, {"not": {}}):
+    unions: list[dict[str, Any]] = [{"type": "string"}, {"type": "number"}]
+    oddities: list[dict[str, Any]] = [{}, {"type": "object"}, {"anyOf": unions}, {"not": {}}]
+    for strange in oddities:
         found = field(strange)
         assert isinstance(found, Text)
         assert found.kind == "json"
@@ -135,7 +137,7 @@ def test_blanks_are_left_out_or_null() -> None:
     """A blank nullable field is null, another one is left out for the contract to name; rows with nothing in them are dropped
     when the answer is read, and kept while it is edited."""
     blank = {name: [""] for name in sent(fill(form_of(SCHEMA), VALUE))} | {"answer.parts:rows": ["0", "1"]}
-    expected = {
+    expected: dict[str, Any] = {
         "kind": "order", "remark": None, "price": None, "size": None, "tags": [], "only": [], "address": {}, "notes": [],
     }  # fmt: skip
     assert read(form_of(SCHEMA), blank).value == {**expected, "parts": []}

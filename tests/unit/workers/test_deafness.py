@@ -62,7 +62,7 @@ def test_jobs_wait_room_is_there_and_nothing_comes(house: House) -> None:
 def test_one_moment_of_another_kind_begins_the_time_anew(house: House, otherwise: dict[str, bool]) -> None:
     """All that time it has to be connected, with room, and without a message."""
     assert not house.looks(6)
-    assert not house.looks(1, **otherwise)  # type: ignore[arg-type]
+    assert not house.looks(1, **otherwise)
     assert not house.looks(6)
     assert house.looks(1)
 

@@ -55,6 +55,11 @@ def test_after_stop_nothing_begins() -> None:
 def test_threads_do_not_keep_the_process_alive() -> None:
     """A stopping worker need not wait for a hanging call."""
     slots, started = Slots(1), threading.Event()
-    slots.submit(lambda: (started.set(), threading.Event().wait()))
+
+    def hang() -> None:
+        started.set()
+        threading.Event().wait()
+
+    slots.submit(hang)
     assert started.wait(timeout=10)
     assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("slot-"))
