@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from jobs import upload
-from storage import batches, bell, jobs
+from storage import batches, bell, jobs, webhooks
 from storage.database import Database
 
 
@@ -45,7 +45,7 @@ def cancel(database: Database, tenant_id: str, which: UUID, *, actor: str = "pro
 
 
 def retry_failed(database: Database, tenant_id: str, batch_id: UUID, *, actor: str = "producer") -> list[UUID]:
-    """Queue the failed jobs of a batch again.
+    """Queue the failed jobs of a batch again; when they have landed, the batch has finished once more.
 
     Raises:
         NotFound: no batch has this id.
@@ -56,5 +56,6 @@ def retry_failed(database: Database, tenant_id: str, batch_id: UUID, *, actor: s
         again = jobs.retry_failed(connection, batch_id)
         jobs.note_event(connection, tenant_id, again, "retried", actor)
         if again:
+            webhooks.tell_again(connection, batch_id)
             bell.ring(connection)
     return again

@@ -250,6 +250,11 @@ def told(connection: Connection, batch_ids: Sequence[UUID]) -> None:
     connection.exec_driver_sql(_TOLD, {"ids": list(batch_ids)})
 
 
+def tell_again(connection: Connection, batch_id: UUID) -> None:
+    """That this batch has finished is news once more (tenant's transaction)."""
+    connection.exec_driver_sql("UPDATE batches SET untold = true, look_at = now() WHERE id = %(id)s", {"id": batch_id})
+
+
 def look_later(connection: Connection, batch_ids: Sequence[UUID]) -> None:
     """Look at these again: soon where they are young."""
     connection.exec_driver_sql(_LATER, {"ids": list(batch_ids)})

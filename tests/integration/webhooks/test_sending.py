@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from jobs import webhook_sending, webhooks
+from jobs import cancel, webhook_sending, webhooks
 from schemas.webhook import DeliveryState, WebhookEvent
 from storage import webhooks as stored
 from storage.database import Database
@@ -45,6 +45,21 @@ def test_workers_tell_of_every_job_and_of_the_batch(
     whole = b"".join(one.body for one in receiver.got)
     assert not [word for word in (b"secret", b"labels", made.secret.encode()) if word in whole]
     assert all(is_signed(one, made.secret) for one in receiver.got)
+
+
+def test_a_batch_that_is_retried_is_told_again(house: House, database: Database, tenant: str) -> None:
+    """Once when all its jobs have landed, not while failed ones run again, and once more when these have landed."""
+    made = endpoint(database, tenant, "https://hooks.invalid/", [WebhookEvent.BATCH_FINISHED])
+    batch = submit_texts(database, tenant, ["one", "two"])
+    fail = "UPDATE jobs SET state = 'failed', finished_at = now(), failure_reason = 'refused'; UPDATE batches SET look_at = now()"
+    house.run(fail)
+    assert [webhooks.tell_of_batches(database) for _ in range(2)] == [1, 0]
+    assert len(cancel.retry_failed(database, tenant, batch)) == 2
+    assert webhooks.tell_of_batches(database) == 0
+    house.run(fail)
+    assert [webhooks.tell_of_batches(database) for _ in range(2)] == [1, 0]
+    told = house.query("SELECT event FROM webhook_deliveries WHERE webhook_id = %s", made.webhook_id)
+    assert told == [("batch.finished",)] * 2
 
 
 def test_a_failure_is_tried_again_under_the_same_id(
