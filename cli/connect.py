@@ -57,13 +57,17 @@ def connected_database() -> Iterator[Connection]:
     Raises:
         Stop: ASSAY_URL is set and its Assay's database is not known.
     """
-    _check_same_assay(read_settings())
+    check_same_assay(read_settings())
     with opened(complete_settings()) as connection:
         yield connection
 
 
-def _check_same_assay(settings: "Settings") -> None:
-    """Whoever has set ASSAY_URL means that Assay, and not another one that happens to run in ASSAY_HOME."""
+def check_same_assay(settings: "Settings") -> None:
+    """Whoever has set ASSAY_URL means that Assay, and not another one that happens to run in ASSAY_HOME.
+
+    Raises:
+        Stop: ASSAY_URL is set and its Assay's database is not known.
+    """
     if settings.url is None or settings.database_url is not None:
         return
     from stack.state import read_state

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import typer
 
-from cli.connect import read_settings
+from cli.connect import check_same_assay, read_settings
 from cli.demo import TASK_SECONDS, run_demo
 from cli.errors import FAILED, say, wrong_usage
 from cli.options import AsJson
@@ -40,6 +40,7 @@ def up(as_json: AsJson = False) -> None:
 def doctor(as_json: AsJson = False) -> None:
     """Look at each part and at how work goes on; say what is wrong and what to do. Exit code 1 when something is."""
     settings = read_settings()
+    check_same_assay(settings)
     from schemas.health import Verdict
     from stack.doctor import examine, progress
 

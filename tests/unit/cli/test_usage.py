@@ -119,7 +119,7 @@ def test_without_a_stack_the_sentence_says_how_to_start_one(
     [
         ["review", "rate"], ["review", "agreement"], ["audit", "show", NO_JOB], ["costs"], ["tenants", "list"],
         ["tenants", "create", "shop"], ["keys", "list"], ["keys", "create"], ["keys", "revoke", NO_JOB],
-        ["accounts", "list"], ["webhooks", "list"],
+        ["accounts", "list"], ["webhooks", "list"], ["doctor"],
     ],
 )  # fmt: skip
 def test_what_needs_the_database_says_so_where_only_the_api_is_known(
