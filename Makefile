@@ -45,8 +45,8 @@ check: install-dev  ## lint, types, layers
 
 # Most tests wait for processes, so two run at a time, each with its own services; those that use the whole machine run alone.
 test: check $(if $(ASSAY_INSTALL_BROWSER),browser)  ## checks and the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/acceptance --ignore tests/chaos
-	$(BIN)/python -m pytest tests/acceptance tests/chaos
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 12 --ignore tests/acceptance --ignore tests/chaos
+	$(BIN)/python -m pytest --durations 8 tests/acceptance tests/chaos
 
 # For the tests of the review desk, which are skipped, and say so, where there is no Chromium.
 browser:  ## install Chromium, if it is not there (Debian and Ubuntu, as root)
