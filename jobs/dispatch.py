@@ -59,11 +59,11 @@ class Dispatcher:
     duty_seconds: float
     calls_that_may_start: Callable[[str], int | None] = lambda _task: None
 
-    def round(self) -> int:
+    def round(self) -> int | None:
         """Fill the window with jobs that are due, if this process has the duty.
 
         Returns:
-            How many jobs were published.
+            How many jobs were published; None where another process has the duty.
         """
         with self.database.system() as connection:
             turn = duties.take_turn(
@@ -71,7 +71,7 @@ class Dispatcher:
             )
             taken = self._take(connection, turn.number) if turn is not None else []
             steps.passed(Step.DISPATCHING)
-        return self._publish(taken)
+        return None if turn is None else self._publish(taken)
 
     def _take(self, connection: Connection, turn: int) -> list[Candidate]:
         """Move the next jobs into the window, fairly, as many as there is room for."""

@@ -73,7 +73,7 @@ WITH job AS (
     INSERT INTO events (job_id, tenant_id, kind, actor, detail)
     SELECT id, tenant_id, 'recovered', 'sweeper', 'the lease of its worker ran out' FROM job
 )
-SELECT attempt.* FROM job LEFT JOIN attempt ON attempt.job_id = job.id
+SELECT job.id, attempt.* FROM job LEFT JOIN attempt ON attempt.job_id = job.id
 """
 _ORPHANED_ATTEMPTS = """
 UPDATE attempts SET outcome = 'unknown', settled_at = now(), failure_reason = 'unreachable',
@@ -166,7 +166,8 @@ def recover(connection: Connection, *, suspect: int) -> tuple[int, list[OpenCall
         How many jobs, and the calls that were under way for them.
     """
     rows = connection.exec_driver_sql(_EXPIRED_LEASES, {"suspect": suspect}).all()
-    return len(rows), [OpenCall(*row) for row in rows if row[0] is not None]
+    # A late twin's call may still be open beside that of the run which is lost now.
+    return len({row[0] for row in rows}), [OpenCall(*row[1:]) for row in rows if row[1] is not None]
 
 
 def settle_orphans(connection: Connection, *, orphan_seconds: float) -> list[OpenCall]:

@@ -235,7 +235,9 @@ def landed(database: Database, tenant: str, batch_id: UUID) -> list[JobView]:
 
 def one_round(database: Database, publisher: Publisher) -> int:
     """One round of dispatch by the test itself; returns how many jobs it published."""
-    return Dispatcher(database, publisher, TESTER, duty_seconds=1).round()
+    published = Dispatcher(database, publisher, TESTER, duty_seconds=1).round()
+    assert published is not None, "another process dispatches"
+    return published
 
 
 def publish_all(database: Database) -> list[UUID]:

@@ -114,6 +114,10 @@ class Upkeep:
     def _dispatch(self) -> None:
         self._wanted.clear()
         published = self._dispatcher.round()
+        if published is None:
+            # Whoever has the duty hears of new jobs too, and looks after ours while it is busy.
+            self._stopping.wait(POLL_SECONDS)
+            return
         self._wanted.wait(BUSY_POLL_SECONDS if published else POLL_SECONDS)
         self._stopping.wait(PAUSE_SECONDS)
 
