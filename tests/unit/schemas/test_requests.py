@@ -1,14 +1,16 @@
 """What a request may hold."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from schemas import ids
 from schemas.failure import Failure, FailureReason
 from schemas.ids import new_id
 from schemas.settings import Settings
@@ -67,11 +69,26 @@ def test_a_failures_detail_can_always_be_stored(detail: str) -> None:
     failure.detail.encode()
 
 
-def test_ids_are_in_the_order_of_making() -> None:
-    """Ids are version 7 UUIDs: later ones sort after earlier ones, to the millisecond."""
-    first, second = new_id(), UUID(int=new_id().int + (1 << 80))
-    assert (first.version, first.variant) == (7, "specified in RFC 4122")
-    assert str(first) < str(second)
+def test_ids_are_in_the_order_of_making(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids are version 7 UUIDs: each sorts after all that the process made before, also within a millisecond, in whichever of
+    its threads and when the clock is put back."""
+    with ThreadPoolExecutor(4) as threads:
+        of_threads = list(threads.map(lambda _: [new_id() for _ in range(2000)], range(4)))
+    assert all(made == sorted(made) for made in of_threads)
+    assert len({one for made in of_threads for one in made}) == 8000
+    before = new_id()
+    assert all(before > one for made in of_threads for one in made)
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    assert before < new_id() < new_id()
+    assert (before.version, before.variant) == (7, "specified in RFC 4122")
+
+
+def test_an_id_tells_when_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the millisecond, in its first 48 bits: partitions and time ranges are ranges of ids."""
+    monkeypatch.setattr(ids, "_last", 0)  # and the tests after this one do not live a minute ahead
+    later = (time.time_ns() // 1_000_000 + 60_000) * 1_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    assert new_id().int >> 80 == later // 1_000_000
 
 
 def test_blank_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
