@@ -22,6 +22,7 @@ from stack.scripted import ScriptedProvider
 from stack.up import running_services
 from storage.database import Database
 from storage.migrate import migrate
+from tests.api_world import serving
 from tests.house import Assay, House, Workers
 
 _OURS = ("DATABASE_URL", "DATABASE_ADMIN_URL", "REDIS_URL", "BROKER_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
@@ -94,6 +95,13 @@ def nothing_counted(house: House) -> Iterator[None]:
     house.run(forget)
     yield
     house.run(forget)
+
+
+@pytest.fixture(scope="module")
+def port(house: House) -> Iterator[int]:
+    """Of the web, served for the tests of one file."""
+    with serving(house) as port:
+        yield port
 
 
 @pytest.fixture

@@ -12,18 +12,11 @@ import pytest
 from jobs.jsonl import CHUNK_LINES
 from schemas.access import Role
 from storage.database import Database
-from tests.api_world import BATCHES, JSONL, Api, client, serving, texts
+from tests.api_world import BATCHES, JSONL, Api, client, texts
 from tests.house import LABELS, House, eventually
 
 pytestmark = pytest.mark.usefixtures("clean")
 WHOLE = CHUNK_LINES * 2 + 300
-
-
-@pytest.fixture(scope="module")
-def port(house: House) -> Iterator[int]:
-    """Of the application."""
-    with serving(house) as port:
-        yield port
 
 
 @pytest.fixture

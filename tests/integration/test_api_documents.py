@@ -13,19 +13,11 @@ from schemas.access import Role
 from schemas.review import Decision
 from storage.database import Database
 from tasks import find_task
-from tests.api_world import BATCHES, Api, client, drawn, in_review, serving, texts
-from tests.house import House
+from tests.api_world import BATCHES, Api, client, drawn, in_review, texts
 from web.api import examples, review_examples
 
 pytestmark = pytest.mark.usefixtures("clean")
 METHODS = ("get", "post", "put", "patch", "delete")
-
-
-@pytest.fixture(scope="module")
-def port(house: House) -> Iterator[int]:
-    """Of the application."""
-    with serving(house) as port:
-        yield port
 
 
 @pytest.fixture

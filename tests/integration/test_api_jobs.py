@@ -1,6 +1,5 @@
 """One document over HTTP: submitted, followed, listed, cancelled. Against the real application and database."""
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -10,17 +9,10 @@ from schemas.access import Role
 from schemas.ids import new_id
 from storage import listing
 from storage.database import Database
-from tests.api_world import CLASSIFY, Api, client, serving, texts
+from tests.api_world import CLASSIFY, Api, client, texts
 from tests.house import LABELS, House, Workers, eventually
 
 pytestmark = pytest.mark.usefixtures("clean")
-
-
-@pytest.fixture(scope="module")
-def port(house: House) -> Iterator[int]:
-    """Of the application."""
-    with serving(house) as port:
-        yield port
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,13 +12,6 @@ from tests.api_world import CLASSIFY, Api, client, serving
 from tests.house import LABELS, House
 
 JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def port(house: House) -> Iterator[int]:
-    """Of the application."""
-    with serving(house) as port:
-        yield port
 
 
 @pytest.fixture

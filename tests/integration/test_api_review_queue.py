@@ -1,24 +1,15 @@
 """The review queue over HTTP: its counts, what is held, what is alike and accepted together."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from jobs import review
 from schemas.access import Role
 from storage.database import Database
-from tests.api_world import Api, client, drawn, in_review, serving
+from tests.api_world import Api, client, drawn, in_review
 from tests.house import House
 
 pytestmark = pytest.mark.usefixtures("clean")
 MINUTE_OVER = "UPDATE reviews SET effective_at = now() WHERE effective_at IS NOT NULL"
-
-
-@pytest.fixture(scope="module")
-def port(house: House) -> Iterator[int]:
-    """Of the application."""
-    with serving(house) as port:
-        yield port
 
 
 @pytest.fixture

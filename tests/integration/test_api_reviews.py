@@ -1,23 +1,15 @@
 """A person's turn over HTTP: the queue, a claim, a decision field by field, and its undoing."""
 
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
 
 from schemas.access import Role
 from storage.database import Database
-from tests.api_world import Api, client, in_review, serving
+from tests.api_world import Api, client, in_review
 from tests.house import House
 
 pytestmark = pytest.mark.usefixtures("clean")
-
-
-@pytest.fixture(scope="module")
-def port(house: House) -> Iterator[int]:
-    """Of the application."""
-    with serving(house) as port:
-        yield port
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Second reviews over HTTP: nothing of the first answer is seen before one's own is given; then a third may judge."""
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -9,20 +8,13 @@ import pytest
 from jobs.tenancy import create_key
 from schemas.access import Role
 from storage.database import Database
-from tests.api_world import Api, client, drawn, in_review, serving
+from tests.api_world import Api, client, drawn, in_review
 from tests.house import House
 
 pytestmark = pytest.mark.usefixtures("clean")
 QUOTE = "charged twice"
 SAME: dict[str, Any] = {"outcome": "classification", "labels": ["billing"], "evidence": "twice"}
 OTHER = {**SAME, "labels": ["shipping"]}
-
-
-@pytest.fixture(scope="module")
-def port(house: House) -> Iterator[int]:
-    """Of the application."""
-    with serving(house) as port:
-        yield port
 
 
 @pytest.fixture

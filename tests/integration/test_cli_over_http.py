@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,19 +10,12 @@ from jobs.tenancy import create_key, revoke_key
 from schemas.access import Role
 from stack.ports import free_port
 from storage.database import Database
-from tests.api_world import serving, texts
+from tests.api_world import texts
 from tests.house import LABELS, Assay, House, Workers
 
 pytestmark = pytest.mark.usefixtures("clean")
 LABEL = [word for label in LABELS for word in ("--label", label)]
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-
-
-@pytest.fixture(scope="module")
-def port(house: House) -> Iterator[int]:
-    """The API."""
-    with serving(house) as port:
-        yield port
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from schemas.access import Role
 from schemas.failure import FailureReason
 from schemas.ids import new_id
 from storage.database import Database
-from tests.api_world import serving
 from tests.house import Assay, House
 from tests.integration.review_scenes import GOOD, OTHER, in_review
 
@@ -53,13 +51,6 @@ class Way:
     def _said(self, *words: str) -> Said:
         done = self.assay("review", *words)
         return done.returncode, MOMENT.sub("MOMENT", ID.sub("ID", done.stdout)), ID.sub("ID", done.stderr)
-
-
-@pytest.fixture(scope="module")
-def port(house: House) -> Iterator[int]:
-    """The API."""
-    with serving(house) as port:
-        yield port
 
 
 @pytest.fixture

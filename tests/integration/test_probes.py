@@ -4,7 +4,6 @@ from what does not exist.
 Who gets what stands in ``tests/access_table.py`` and, for people, in ``docs/access.md``.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -15,7 +14,7 @@ from schemas.access import Role
 from schemas.ids import new_id
 from storage.database import Database
 from tests.access_table import PAGE, TABLE, Door, Outcome, Who, document
-from tests.api_world import CLASSIFY, Api, serving
+from tests.api_world import CLASSIFY, Api
 from tests.house import House, settings_of
 from tests.probes import PROBES, WEBHOOK, a_batch, a_delivery, a_job, a_review, an_undo
 from tests.probing import FORM, Asker, Owner, ids_of_nobody, nobodies, owner_of, routes, seen
@@ -23,13 +22,6 @@ from web.app import make_app
 
 pytestmark = pytest.mark.usefixtures("clean")
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
-
-
-@pytest.fixture(scope="module")
-def port(house: House) -> Iterator[int]:
-    """Of the application."""
-    with serving(house) as port:
-        yield port
 
 
 @pytest.fixture
